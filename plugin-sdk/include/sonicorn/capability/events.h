@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * events/1, a promise: on_event is called with the events of these scopes.
+ */
+#ifndef SONICORN_CAPABILITY_EVENTS_H
+#define SONICORN_CAPABILITY_EVENTS_H
+
+#include <sonicorn/abi.h>
+
+#define SONICORN_CAPABILITY_EVENTS "events/1"
+
+SONICORN_BEGIN_C
+
+/* Since 1.0. */
+typedef struct sonicorn_events_promise {
+  uint32_t size;   /* bytes of this struct */
+  uint32_t scopes; /* bit N set: events of SONICORN_SCOPE N are delivered */
+} sonicorn_events_promise;
+
+SONICORN_END_C
+
+#endif
