@@ -1,0 +1,71 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/log.hpp"
+
+namespace sonicorn::config {
+
+// Where to listen.
+struct Bind {
+  enum class Kind : std::uint8_t { tcp, unix_socket };
+  Kind kind = Kind::tcp;
+  std::string host = "127.0.0.1";  // tcp: an address or a name, IPv6 without brackets
+  std::uint16_t port = 8000;       // tcp: 0 lets the kernel choose
+  std::string path;                // unix_socket
+
+  bool operator==(const Bind&) const = default;
+};
+
+// What a client may send and how long it may take. Sizes in bytes.
+struct Limits {
+  std::size_t request_line = 8 * 1024;  // above: 414
+  std::size_t field = 8 * 1024;         // one header line; above: 431
+  std::size_t fields = 100;             // their number; above: 431
+  std::size_t head = 32 * 1024;         // request line and fields in all; above: 431
+  std::uint64_t body = 1024 * 1024;     // above: 413, before it is read
+  std::size_t connections = 0;          // 0: the smaller of 10,000 and 0.8 x the descriptor limit
+  std::size_t queue = 1024;             // blocking calls waiting for a thread; above: 503
+  std::size_t keep_alive_requests = 0;  // requests a connection; 0: no limit
+  std::chrono::milliseconds head_time{10'000};        // a request's head, in all; then 408
+  std::chrono::milliseconds body_grace{20'000};       // before the body's least rate holds
+  std::uint64_t body_rate = 500;                      // bytes a second; below: 408
+  std::chrono::milliseconds keep_alive_time{75'000};  // idle between requests
+  std::chrono::milliseconds write_time{30'000};       // a peer that reads nothing
+  std::chrono::milliseconds request_time{30'000};     // a handler on the pool; then 503
+};
+
+// One app to serve.
+struct App {
+  std::filesystem::path file;   // as the user wrote it, resolved against the file that names it
+  std::string mount = "/";      // "/" or "/prefix", no slash at its end
+  std::string name;             // empty: the manifest's
+  std::string settings = "{}";  // JSON object
+  std::optional<std::uint64_t> body;  // bytes; replaces Limits::body
+  std::string where;                  // "FILE:LINE" of its entry; empty: the command line
+};
+
+// The one of `apps` with the same file and mount as `app`, or null. Compares paths as text, "./a"
+// and "a" being the same.
+const App* same_app(const std::vector<App>& apps, const App& app);
+
+// Everything `serve` needs, validated. A value: made once, then only read.
+struct Config {
+  std::vector<App> apps;
+  std::vector<Bind> binds;                     // never empty
+  unsigned threads = 1;                        // I/O threads
+  unsigned blocking_threads = 32;              // at most, made when needed
+  std::chrono::milliseconds grace{30'000};     // for requests in flight, when stopping
+  std::chrono::milliseconds load_time{5'000};  // for the trial load of an app
+  bool skip_broken = false;                    // serve without apps that are refused
+  std::filesystem::path runtime_dir;  // where private copies of apps live; empty: the system's
+  core::log::Level log_level = core::log::Level::info;
+  Limits limits;
+};
+
+}  // namespace sonicorn::config

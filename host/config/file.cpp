@@ -1,0 +1,415 @@
+#include "config/file.hpp"
+
+// The distribution's package is set up for the shared library, which is built with exceptions; a
+// syntax error is an expected failure here, so this one file compiles the parser itself, without
+// them.
+#undef TOML_HEADER_ONLY
+#undef TOML_SHARED_LIB
+#define TOML_HEADER_ONLY 1
+#define TOML_EXCEPTIONS 0
+// Some texts that are no TOML break assumptions that toml++ 3.3.0 makes about itself, which ends
+// the process or is undefined: characters beyond ASCII where white space may stand
+// (marzer/tomlplusplus issue 190), a table's name that begins with "[" or "=" (301). Without the
+// assumptions it goes on and reports them like any other.
+// clang-format off
+#include <toml++/impl/forward_declarations.h>
+#undef TOML_ASSERT
+#undef TOML_ASSERT_ASSUME
+#define TOML_ASSERT(condition) static_assert(true)
+#define TOML_ASSERT_ASSUME(condition) static_assert(true)
+#pragma push_macro("TOML_UNREACHABLE")
+#undef TOML_UNREACHABLE
+#define TOML_UNREACHABLE return {}
+#include <toml++/impl/unicode.h>
+#pragma pop_macro("TOML_UNREACHABLE")
+#include <toml++/toml.h>
+// clang-format on
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "config/bind.hpp"
+#include "config/range.hpp"
+#include "config/wording.hpp"
+
+namespace sonicorn::config {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t kLongestName = 64;
+constexpr unsigned kDeepestSettings = 32;
+
+std::string_view type_of(const toml::node& node) {
+  switch (node.type()) {
+    case toml::node_type::none:
+      return "nothing";
+    case toml::node_type::table:
+      return "a table";
+    case toml::node_type::array:
+      return "an array";
+    case toml::node_type::string:
+      return "a string";
+    case toml::node_type::integer:
+      return "a whole number";
+    case toml::node_type::floating_point:
+      return "a number with a fraction";
+    case toml::node_type::boolean:
+      return "true or false";
+    case toml::node_type::date:
+      return "a date";
+    case toml::node_type::time:
+      return "a time";
+    case toml::node_type::date_time:
+      return "a date with a time";
+  }
+  return "of an unknown type";
+}
+
+std::string iso(const toml::date& date) {
+  return fmt::format("{:04}-{:02}-{:02}", date.year, date.month, date.day);
+}
+
+std::string iso(const toml::time& time) {
+  std::string whole = fmt::format("{:02}:{:02}:{:02}", time.hour, time.minute, time.second);
+  if (time.nanosecond == 0) return whole;
+  std::string fraction = fmt::format("{:09}", time.nanosecond);
+  fraction.erase(fraction.find_last_not_of('0') + 1);
+  return whole + "." + fraction;
+}
+
+std::string iso(const toml::date_time& moment) {
+  std::string local = iso(moment.date) + "T" + iso(moment.time);
+  if (!moment.offset) return local;
+  const int minutes = moment.offset->minutes;
+  if (minutes == 0) return local + "Z";
+  return fmt::format("{}{}{:02}:{:02}", local, minutes < 0 ? '-' : '+', std::abs(minutes) / 60,
+                     std::abs(minutes) % 60);
+}
+
+bool is_app_name(std::string_view text) {
+  const auto is_word = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  };
+  return !text.empty() && text.size() <= kLongestName && is_word(text.front()) &&
+         std::all_of(text.begin(), text.end(),
+                     [&](char c) { return is_word(c) || c == '.' || c == '_' || c == '-'; });
+}
+
+// One pass over a parsed file. Errors are kept with their position, for tables are not iterated in
+// the order of the text.
+class Reader {
+ public:
+  Reader(const std::filesystem::path& file, const IsFile& exists, Config& config)
+      : file_(file), exists_(exists), config_(config) {}
+
+  std::vector<core::Error> read(std::string_view text);
+
+ private:
+  using Read = std::function<void(const toml::node&, std::string_view key)>;
+  struct Key {
+    std::string_view name;
+    Read read;
+  };
+
+  void fail(toml::source_position where, std::string_view id, std::string_view what);
+  void mistyped(const toml::node& node, std::string_view key, std::string_view what);
+
+  // Hands each entry of `table` to the key of its name; `prefix` is what messages put before a
+  // name.
+  void read_table(const toml::table& table, std::string_view prefix, const std::vector<Key>& keys);
+  void read_root(const toml::table& root);
+  void read_limits(const toml::node& node, std::string_view key);
+  void read_apps(const toml::node& node, std::string_view key);
+  void read_app(const toml::table& table);
+  void read_app_file(const toml::node& node, std::string_view key, App& app);
+  void read_binds(const toml::node& node, std::string_view key);
+  void read_bind(const toml::node& node, std::string_view key);
+  Json read_settings(const toml::node& node, unsigned depth);
+
+  Read count(const CountRange& range, std::function<void(std::uint64_t)> use);
+  Read time(const TimeRange& range, std::chrono::milliseconds& into);
+  Read text(std::string_view allowed_values,
+            std::function<void(const std::string&, const toml::node&)> use);
+
+  std::filesystem::path resolved(const std::string& path) const {
+    return file_.parent_path() / path;
+  }
+
+  const std::filesystem::path& file_;
+  const IsFile& exists_;
+  Config& config_;
+  std::vector<std::pair<toml::source_position, core::Error>> errors_;
+};
+
+void Reader::fail(toml::source_position where, std::string_view id, std::string_view what) {
+  errors_.emplace_back(where, core::host_error(id, fmt::format("{}:{}:{}: {}", file_.string(),
+                                                               where.line, where.column, what)));
+}
+
+void Reader::mistyped(const toml::node& node, std::string_view key, std::string_view what) {
+  fail(node.source().begin, "config.wrong_type",
+       fmt::format("{} is {}; allowed is {}", key, type_of(node), what));
+}
+
+void Reader::read_table(const toml::table& table, std::string_view prefix,
+                        const std::vector<Key>& keys) {
+  for (const auto& [key, node] : table) {
+    const std::string_view name = key.str();
+    const auto known = std::find_if(keys.begin(), keys.end(),
+                                    [name](const Key& entry) { return entry.name == name; });
+    if (known != keys.end()) {
+      known->read(node, fmt::format("{}{}", prefix, name));
+      continue;
+    }
+    std::vector<std::string_view> names;
+    for (const Key& entry : keys) names.push_back(entry.name);
+    fail(key.source().begin, "config.unknown_key",
+         fmt::format(
+             "unknown key {}{}; {}", in_quotes(name),
+             prefix.empty() ? "" : fmt::format(" in {}", prefix.substr(0, prefix.size() - 1)),
+             suggestion(name, names)));
+  }
+}
+
+Reader::Read Reader::count(const CountRange& range, std::function<void(std::uint64_t)> use) {
+  return [this, range, use = std::move(use)](const toml::node& node, std::string_view key) {
+    const auto* number = node.as_integer();
+    if (number == nullptr) return mistyped(node, key, allowed(range));
+    if (!contains(range, number->get())) {
+      return fail(node.source().begin, "config.out_of_range",
+                  fmt::format("{} is {}; allowed is {}", key, number->get(), allowed(range)));
+    }
+    use(static_cast<std::uint64_t>(number->get()));
+  };
+}
+
+Reader::Read Reader::time(const TimeRange& range, std::chrono::milliseconds& into) {
+  return [this, range, &into](const toml::node& node, std::string_view key) {
+    if (!node.is_number()) return mistyped(node, key, allowed(range));
+    const double seconds = node.is_integer() ? static_cast<double>(node.as_integer()->get())
+                                             : node.as_floating_point()->get();
+    if (!contains(range, seconds)) {
+      return fail(node.source().begin, "config.out_of_range",
+                  fmt::format("{} is {:g}; allowed is {}", key, seconds, allowed(range)));
+    }
+    into = milliseconds_from(seconds);
+  };
+}
+
+Reader::Read Reader::text(std::string_view allowed_values,
+                          std::function<void(const std::string&, const toml::node&)> use) {
+  return [this, allowed_values, use = std::move(use)](const toml::node& node,
+                                                      std::string_view key) {
+    const auto* string = node.as_string();
+    if (string == nullptr) return mistyped(node, key, allowed_values);
+    if (string->get().empty() || string->get().find('\0') != std::string::npos) {
+      return fail(
+          node.source().begin, "config.out_of_range",
+          fmt::format("{} is {}; allowed is {}", key, in_quotes(string->get()), allowed_values));
+    }
+    use(string->get(), node);
+  };
+}
+
+std::vector<core::Error> Reader::read(std::string_view source) {
+  const toml::parse_result parsed = toml::parse(source);
+  if (!parsed) {
+    const toml::parse_error& error = parsed.error();
+    fail(error.source().begin, "config.syntax",
+         fmt::format("this is not TOML: {}", one_line(error.description())));
+  } else {
+    read_root(parsed.table());
+  }
+  std::stable_sort(errors_.begin(), errors_.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<core::Error> sorted;
+  for (auto& [where, error] : errors_) sorted.push_back(std::move(error));
+  return sorted;
+}
+
+void Reader::read_root(const toml::table& root) {
+  const Read log_level = [this](const toml::node& node, std::string_view key) {
+    const auto* name = node.as_string();
+    if (name == nullptr) return mistyped(node, key, kLogLevelsAllowed);
+    const auto level = core::log::level_from(name->get());
+    if (!level) {
+      return fail(node.source().begin, "config.out_of_range",
+                  fmt::format("{} is {}; {}", key, in_quotes(name->get()),
+                              suggestion(name->get(), kLogLevels)));
+    }
+    config_.log_level = *level;
+  };
+  const Read skip_broken = [this](const toml::node& node, std::string_view key) {
+    if (!node.is_boolean()) return mistyped(node, key, "true or false, without quotes");
+    config_.skip_broken = node.as_boolean()->get();
+  };
+  read_table(root, "",
+             {{"bind", [this](const auto& node, auto key) { read_binds(node, key); }},
+              {"threads", count(kThreads, [this](auto n) { config_.threads = unsigned(n); })},
+              {"blocking_threads",
+               count(kBlockingThreads, [this](auto n) { config_.blocking_threads = unsigned(n); })},
+              {"grace", time(kGrace, config_.grace)},
+              {"load_time", time(kLoadTime, config_.load_time)},
+              {"skip_broken", skip_broken},
+              {"runtime_dir", text("the path of a folder, in quotes",
+                                   [this](const std::string& path, const toml::node&) {
+                                     config_.runtime_dir = resolved(path);
+                                   })},
+              {"log_level", log_level},
+              {"limits", [this](const auto& node, auto key) { read_limits(node, key); }},
+              {"app", [this](const auto& node, auto key) { read_apps(node, key); }}});
+}
+
+void Reader::read_limits(const toml::node& node, std::string_view key) {
+  if (!node.is_table()) return mistyped(node, key, "a table, which begins with [limits]");
+  Limits& limits = config_.limits;
+  std::vector<Key> keys;
+  for (const CountLimit& limit : kCountLimits) {
+    keys.push_back({limit.name, count(limit.range, [&limits, member = limit.member](auto number) {
+                      limits.*member = number;
+                    })});
+  }
+  for (const TimeLimit& limit : kTimeLimits) {
+    keys.push_back({limit.name, time(limit.range, limits.*limit.member)});
+  }
+  read_table(*node.as_table(), "limits.", keys);
+}
+
+void Reader::read_apps(const toml::node& node, std::string_view key) {
+  constexpr std::string_view kAllowed = "one or more tables, each beginning with [[app]]";
+  const toml::array* const apps = node.as_array();
+  if (apps == nullptr) return mistyped(node, key, kAllowed);
+  for (const toml::node& app : *apps) {
+    if (const toml::table* table = app.as_table()) {
+      read_app(*table);
+    } else {
+      mistyped(app, "an entry of app", kAllowed);
+    }
+  }
+}
+
+void Reader::read_app(const toml::table& table) {
+  const toml::source_position where = table.source().begin;
+  App app;
+  app.where = fmt::format("{}:{}", file_.string(), where.line);
+  const auto mount = [&](const std::string& value, const toml::node& node) {
+    auto normal = normal_mount(value);
+    if (!normal) return fail(node.source().begin, normal.error().id, normal.error().message);
+    app.mount = *std::move(normal);
+  };
+  const auto name = [&](const std::string& value, const toml::node& node) {
+    if (!is_app_name(value)) {
+      return fail(
+          node.source().begin, "config.bad_name",
+          fmt::format("app.name is {}; allowed are up to {} letters, digits, \".\", \"_\" and "
+                      "\"-\", a letter or digit first",
+                      in_quotes(value), kLongestName));
+    }
+    app.name = value;
+  };
+  const auto settings = [&](const toml::node& node, std::string_view key) {
+    if (!node.is_table()) return mistyped(node, key, "a table, which begins with [app.settings]");
+    app.settings = read_settings(node, 0).dump();
+  };
+  read_table(table, "app.",
+             {{"file", [&](const auto& node, auto key) { read_app_file(node, key, app); }},
+              {"mount", text("\"/\" or a prefix like \"/api\", in quotes", mount)},
+              {"name", text("a name, in quotes", name)},
+              {"max_body", count(kBodySize, [&](auto bytes) { app.body = bytes; })},
+              {"settings", settings}});
+  if (!table.contains("file")) {
+    fail(where, "config.missing_key",
+         "this [[app]] names no file; add file = \"PATH.so\", relative to the folder of this file");
+  }
+  if (const App* const twin = same_app(config_.apps, app); twin != nullptr && !app.file.empty()) {
+    fail(where, "config.duplicate_app",
+         fmt::format("{} is on mount {} already, see {}; remove one of the two, or give it another "
+                     "mount",
+                     in_quotes(app.file.string()), app.mount, twin->where));
+  }
+  config_.apps.push_back(std::move(app));
+}
+
+void Reader::read_app_file(const toml::node& node, std::string_view key, App& app) {
+  const auto use = [&](const std::string& path, const toml::node&) {
+    app.file = resolved(path);
+    if (exists_(app.file)) return;
+    const std::string looked_for =
+        app.file == path ? "" : fmt::format(" (looked for {})", in_quotes(app.file.string()));
+    fail(node.source().begin, "config.missing_file",
+         fmt::format(
+             "{} is {}, and there is no such file{}; build it, or correct the path, which is "
+             "relative to the folder of this file",
+             key, in_quotes(path), looked_for));
+  };
+  text("the path of a .so file, in quotes", use)(node, key);
+}
+
+void Reader::read_binds(const toml::node& node, std::string_view key) {
+  const toml::array* const all = node.as_array();
+  if (all == nullptr) return read_bind(node, key);
+  for (const toml::node& one : *all) read_bind(one, "an entry of bind");
+}
+
+void Reader::read_bind(const toml::node& node, std::string_view key) {
+  constexpr std::string_view kUnix = "unix:";
+  const auto use = [&](const std::string& value, const toml::node&) {
+    const bool is_path = value.starts_with(kUnix) && value.size() > kUnix.size();
+    auto bind = parse_bind(
+        is_path ? fmt::format("{}{}", kUnix, resolved(value.substr(kUnix.size())).string())
+                : value);
+    if (!bind) {
+      return fail(node.source().begin, bind.error().id,
+                  fmt::format("bind {}", bind.error().message));
+    }
+    config_.binds.push_back(*std::move(bind));
+  };
+  text("\"HOST:PORT\", \"[IPV6]:PORT\", \"unix:PATH\" or an array of these", use)(node, key);
+}
+
+Json Reader::read_settings(const toml::node& node, unsigned depth) {
+  if (depth > kDeepestSettings) {
+    fail(node.source().begin, "config.bad_settings",
+         fmt::format("these settings are nested too deeply; allowed are {} levels",
+                     kDeepestSettings));
+    return nullptr;
+  }
+  if (const toml::table* table = node.as_table()) {
+    Json object = Json::object();
+    for (const auto& [key, value] : *table) {
+      object[std::string(key.str())] = read_settings(value, depth + 1);
+    }
+    return object;
+  }
+  if (const toml::array* array = node.as_array()) {
+    Json list = Json::array();
+    for (const toml::node& value : *array) list.push_back(read_settings(value, depth + 1));
+    return list;
+  }
+  if (const auto* value = node.as_string()) return value->get();
+  if (const auto* value = node.as_integer()) return value->get();
+  if (const auto* value = node.as_boolean()) return value->get();
+  if (const auto* value = node.as_date()) return iso(value->get());
+  if (const auto* value = node.as_time()) return iso(value->get());
+  if (const auto* value = node.as_date_time()) return iso(value->get());
+  const auto* const number = node.as_floating_point();
+  if (number != nullptr && std::isfinite(number->get())) return number->get();
+  fail(node.source().begin, "config.bad_settings",
+       "inf and nan cannot be settings, for JSON has no such numbers; write a finite number or a "
+       "string");
+  return nullptr;
+}
+
+}  // namespace
+
+std::vector<core::Error> read_text(std::string_view text, const std::filesystem::path& file,
+                                   const IsFile& exists, Config& config) {
+  return Reader(file, exists, config).read(text);
+}
+
+}  // namespace sonicorn::config

@@ -1,0 +1,94 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "config/config.hpp"
+#include "core/result.hpp"
+
+// Which values the settings allow: one statement for the file, the command line and the messages.
+namespace sonicorn::config {
+
+// Of a count or a size, both ends allowed.
+struct CountRange {
+  std::uint64_t least;
+  std::uint64_t most;
+  std::string_view unit = "";  // "bytes", or nothing
+};
+
+// Of a duration, both ends allowed.
+struct TimeRange {
+  std::chrono::milliseconds least;
+  std::chrono::milliseconds most;
+};
+
+inline constexpr CountRange kThreads{1, 1024};
+inline constexpr CountRange kBlockingThreads{1, 4096};
+inline constexpr CountRange kBodySize{0, 16ULL << 30, "bytes"};
+inline constexpr TimeRange kGrace{std::chrono::seconds(0), std::chrono::hours(24)};
+inline constexpr TimeRange kLoadTime{std::chrono::milliseconds(100), std::chrono::hours(1)};
+
+inline constexpr std::string_view kLogLevels[] = {"debug", "info", "warning", "error"};
+inline constexpr std::string_view kLogLevelsAllowed =
+    "\"debug\", \"info\", \"warning\" or \"error\"";
+
+// A number of [limits], under the name that the file gives it.
+struct CountLimit {
+  std::string_view name;
+  std::uint64_t Limits::*member;
+  CountRange range;
+};
+
+struct TimeLimit {
+  std::string_view name;
+  std::chrono::milliseconds Limits::*member;
+  TimeRange range;
+};
+
+inline constexpr CountLimit kCountLimits[] = {
+    {"request_line", &Limits::request_line, {256, 1 << 20, "bytes"}},
+    {"field", &Limits::field, {256, 1 << 20, "bytes"}},
+    {"fields", &Limits::fields, {1, 10'000}},
+    {"head", &Limits::head, {512, 4 << 20, "bytes"}},
+    {"body", &Limits::body, kBodySize},
+    {"connections", &Limits::connections, {0, 1'000'000}},
+    {"queue", &Limits::queue, {1, 1'000'000}},
+    {"keep_alive_requests", &Limits::keep_alive_requests, {0, 1'000'000'000}},
+    {"body_rate", &Limits::body_rate, {0, 1 << 30, "bytes a second"}},
+};
+
+inline constexpr TimeLimit kTimeLimits[] = {
+    {"head_time", &Limits::head_time, {std::chrono::milliseconds(100), std::chrono::hours(1)}},
+    {"body_grace", &Limits::body_grace, {std::chrono::milliseconds(100), std::chrono::hours(1)}},
+    {"keep_alive_time",
+     &Limits::keep_alive_time,
+     {std::chrono::milliseconds(100), std::chrono::hours(24)}},
+    {"write_time", &Limits::write_time, {std::chrono::milliseconds(100), std::chrono::hours(1)}},
+    {"request_time",
+     &Limits::request_time,
+     {std::chrono::milliseconds(100), std::chrono::hours(24)}},
+};
+
+// "a whole number from 1 to 1024", "a whole number of bytes from 0 to 1048576".
+std::string allowed(const CountRange& range);
+
+// "a number of seconds from 0 to 86400".
+std::string allowed(const TimeRange& range);
+
+bool contains(const CountRange& range, std::int64_t number);
+
+// Whether `seconds` is a number (no NaN) within the range.
+bool contains(const TimeRange& range, double seconds);
+
+// REQUIRES: contains(some range, seconds). Rounded to the nearest millisecond.
+std::chrono::milliseconds milliseconds_from(double seconds);
+
+// For a flag's text; the error ("--threads 0: allowed is ...") has the id config.bad_flag.
+core::Result<std::uint64_t> parse_count(std::string_view flag, std::string_view text,
+                                        const CountRange& range);
+core::Result<std::chrono::milliseconds> parse_time(std::string_view flag, std::string_view text,
+                                                   const TimeRange& range);
+
+}  // namespace sonicorn::config
