@@ -1,0 +1,32 @@
+#include "app/call_context.hpp"
+
+#include <unistd.h>
+
+#include <utility>
+
+namespace sonicorn::app {
+
+CallContext::CallContext(std::uint32_t scope_, std::uint32_t thread_role_) : sonicorn_context{} {
+  size = sizeof(sonicorn_context);
+  scope = scope_;
+  process_id = static_cast<std::int32_t>(::getpid());
+  process_role = SONICORN_PROCESS_WORKER;
+  thread_role = thread_role_;
+  thread_id = static_cast<std::uint64_t>(::gettid());
+  set_error = &CallContext::store_error;
+}
+
+std::string CallContext::take_error() { return std::exchange(error_, {}); }
+
+void CallContext::store_error(const sonicorn_context* context, const char* text,
+                              uint64_t text_size) {
+  const auto& self = *static_cast<const CallContext*>(context);
+  try {
+    self.error_.assign(text == nullptr ? "" : text, text == nullptr ? 0 : text_size);
+  } catch (...) {
+    // No memory for the text: the call fails without one.
+    self.error_.clear();
+  }
+}
+
+}  // namespace sonicorn::app

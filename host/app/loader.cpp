@@ -1,0 +1,69 @@
+#include "app/loader.hpp"
+
+#include <utility>
+
+#include "app/inspection.hpp"
+#include "app/module.hpp"
+#include "app/trial.hpp"
+#include "core/log.hpp"
+
+namespace sonicorn::app {
+namespace {
+
+constexpr std::uint64_t kFirstGeneration = 1;
+
+std::string mount_of(const config::App& wanted) {
+  return wanted.mount == "/" ? std::string() : wanted.mount;
+}
+
+core::Result<Module> load_module(std::string_view bytes, const Inspection& inspection,
+                                 const config::App& wanted, const config::Config& config,
+                                 const RuntimeDir& copies,
+                                 const std::filesystem::path& server_executable) {
+  auto copy = write_private_copy(copies, bytes, inspection.name, kFirstGeneration);
+  if (!copy) return copy.error();
+  if (auto tried = trial_load(server_executable, *copy, wanted.file, config.load_time); !tried) {
+    return tried.error();
+  }
+  return Module::load(*copy, inspection);
+}
+
+}  // namespace
+
+Loaded load_app(const config::App& wanted, const config::Config& config, const RuntimeDir& copies,
+                const std::filesystem::path& server_executable) {
+  const auto bytes = read_module_file(wanted.file);
+  if (!bytes) return {nullptr, {bytes.error()}};
+  const Inspection inspection = inspect(*bytes, wanted.file, offered_capabilities());
+  for (const std::string& warning : inspection.warnings) {
+    core::log::warning("{}: {}", wanted.file.string(), warning);
+  }
+  if (!inspection.loadable()) {
+    Loaded refused;
+    for (const std::string& reason : inspection.reasons) {
+      refused.reasons.push_back(core::app_error("app.refused", reason));
+    }
+    return refused;
+  }
+  auto module = load_module(*bytes, inspection, wanted, config, copies, server_executable);
+  if (!module) return {nullptr, {module.error()}};
+
+  const std::string name = wanted.name.empty() ? inspection.name : wanted.name;
+  const std::string mount = mount_of(wanted);
+  auto generation = std::make_unique<Generation>(
+      std::move(*module),
+      Generation::Traits{.name = name,
+                         .number = kFirstGeneration,
+                         .blocking = inspection.blocking,
+                         .serial = inspection.threads == Threads::serial},
+      ServerView::Facts{.app_name = name,
+                        .mount = mount,
+                        .settings = wanted.settings,
+                        .grace = config.grace,
+                        .least_shutdown = kLeastShutdown});
+  return {std::make_unique<App>(wanted.file, mount, wanted.body.value_or(config.limits.body),
+                                std::move(generation)),
+          {}};
+}
+
+}  // namespace sonicorn::app

@@ -1,0 +1,69 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <system_error>
+
+#include "app/module.hpp"
+
+namespace sonicorn::app {
+namespace {
+
+// The manifest's name in a form that every file system and every tool takes.
+std::string file_name_part(std::string_view name) {
+  constexpr std::size_t kLongest = 64;
+  std::string part;
+  for (const char c : name.substr(0, kLongest)) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '_';
+    part += plain ? c : '_';
+  }
+  return part;
+}
+
+core::Error failed(const std::filesystem::path& path, int error) {
+  return core::host_error(
+      "host.private_copy",
+      fmt::format("{}: the private copy of the app cannot be written ({}); {}", path.string(),
+                  std::generic_category().message(error),
+                  error == ENOSPC || error == EDQUOT
+                      ? "free space there, or set runtime_dir to a folder with more"
+                      : "set runtime_dir to a folder that this user may write to"));
+}
+
+int write_all(int file, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t done = ::write(file, bytes.data(), bytes.size());
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) return errno;
+    bytes.remove_prefix(static_cast<std::size_t>(done));
+  }
+  return 0;
+}
+
+}  // namespace
+
+core::Result<std::filesystem::path> write_private_copy(const RuntimeDir& folder,
+                                                       std::string_view bytes,
+                                                       std::string_view name,
+                                                       std::uint64_t generation) {
+  // The loader answers a name that it knows with the code that it knows, so no name comes twice.
+  static std::atomic<std::uint64_t> serial{0};
+  std::filesystem::path path =
+      folder.path() / fmt::format("{}-{}-{}.so", file_name_part(name), generation, ++serial);
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0700);
+  if (file < 0) return failed(path, errno);
+  int error = write_all(file, bytes);
+  if (error == 0 && ::fchmod(file, 0500) != 0) error = errno;
+  if (::close(file) != 0 && error == 0) error = errno;
+  if (error != 0) {
+    ::unlink(path.c_str());
+    return failed(path, error);
+  }
+  return path;
+}
+
+}  // namespace sonicorn::app
