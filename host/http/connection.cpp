@@ -1,0 +1,412 @@
+#include "http/connection.hpp"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "core/log.hpp"
+#include "http/loop.hpp"
+
+namespace sonicorn::http {
+namespace {
+
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+constexpr std::size_t kVectors = 64;
+// What is read of a body at once; more only once that much has come, so that a client cannot claim memory
+// with a number.
+constexpr std::size_t kBodyRead = 16 * 1024;
+constexpr std::size_t kMaxBodyRead = 256 * 1024;
+constexpr std::uint32_t kMaxDiscard = 1024 * 1024;
+
+}  // namespace
+
+Connection::Connection(Loop& loop, int fd, std::string_view remote)
+    : loop_(loop),
+      fd_(fd),
+      watched_(EPOLLIN),
+      remote_size_(static_cast<std::uint8_t>(std::min(remote.size(), remote_.size()))),
+      engine_(loop.limits_) {
+  std::memcpy(remote_.data(), remote.data(), remote_size_);
+}
+
+Request& Connection::request() { return held_ ? *held_ : *loop_.request_; }
+
+Output& Connection::output() { return pending_ ? *pending_ : loop_.output_; }
+
+void Connection::on_ready(std::uint32_t events) {
+  if (closed()) return;
+  try {
+    if ((events & EPOLLOUT) != 0) on_writable();
+    if (closed()) return;
+    if ((events & EPOLLIN) != 0) {
+      if (phase_ == Phase::lingering) return discard();
+      if (reading()) return read();
+      watch(watched_ & ~static_cast<std::uint32_t>(EPOLLIN));
+    }
+    if ((events & (EPOLLERR | EPOLLHUP)) != 0) close();
+  } catch (const std::bad_alloc&) {
+    core::log::error("out of memory: one connection was cut");
+    close();
+  }
+}
+
+void Connection::read() {
+  if (held_ != nullptr) {
+    if (const std::uint64_t left = engine_.body_left(*held_); left > 0) {
+      return read_body_in_place(left);
+    }
+  }
+  const ssize_t count = ::recv(fd_, loop_.read_buffer_.get(), Loop::kReadSize, 0);
+  if (count > 0) return take_input({loop_.read_buffer_.get(), static_cast<std::size_t>(count)});
+  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  close();
+}
+
+void Connection::read_body_in_place(std::uint64_t left) {
+  ByteBuffer& body = held_->body_storage;
+  const std::size_t room = std::clamp(body.size(), kBodyRead, kMaxBodyRead);
+  const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(left, room));
+  const ssize_t count = ::recv(fd_, body.reserve(want), want, 0);
+  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (count <= 0) return close();
+  body.commit(static_cast<std::size_t>(count));
+  std::size_t none = 0;
+  if (engine_.receive({}, none, *held_) == Engine::Step::request) serve();
+  settle();
+}
+
+void Connection::take_input(std::string_view input) {
+  if (carry_.empty()) {
+    const std::size_t used = process(input);
+    if (!closed()) carry_.append(input.substr(used));
+  } else {
+    carry_.append(input);
+    carry_.erase_front(process(carry_.view()));
+  }
+  settle();
+}
+
+std::size_t Connection::process(std::string_view input) {
+  std::size_t used = 0;
+  while (reading() && used < input.size()) {
+    std::size_t taken = 0;
+    Engine::Step step = engine_.receive(input.substr(used), taken, request());
+    used += taken;
+    if (step == Engine::Step::head) step = accept_body(input, used);
+    if (step == Engine::Step::refused) {
+      refuse_and_end(engine_.refusal());
+      break;
+    }
+    if (step == Engine::Step::more) {
+      if (engine_.in_body() && app_ == nullptr && request().expects_continue) {
+        // The client waits to be told: it need not send a body for nobody.
+        refuse_and_end(refusals::kNotFound);
+      } else if (engine_.in_body() && held_ == nullptr) {
+        held_ = std::exchange(loop_.request_, loop_.take_request());
+      }
+      break;
+    }
+    serve();
+    if (output().size() >= Loop::kFlushSize) flush();
+  }
+  return used;
+}
+
+Engine::Step Connection::accept_body(std::string_view input, std::size_t& used) {
+  Request& now = request();
+  app_ = now.server_wide ? nullptr : loop_.router_.find(now.path);
+  std::size_t taken = 0;
+  const std::uint64_t limit = app_ != nullptr ? app_->body_limit() : loop_.limits_.body;
+  const Engine::Step step = engine_.accept_body(limit, input.substr(used), taken, now);
+  used += taken;
+  if (step == Engine::Step::more && app_ != nullptr && engine_.take_continue()) {
+    output().append(kContinue);
+  }
+  return step;
+}
+
+void Connection::serve() {
+  Request& now = request();
+  if (app_ == nullptr) {
+    if (now.server_wide) {
+      loop_.response_.reset();
+      loop_.response_.status = 204;
+      send(now, loop_.response_);
+    } else {
+      refuse(now, refusals::kNotFound);
+    }
+  } else if (app::Generation& generation = app_->current(); generation.traits().blocking) {
+    call_on_pool(generation);
+  } else {
+    call_here(generation);
+  }
+  give_back(held_);
+}
+
+void Connection::call_here(app::Generation& generation) {
+  Request& now = request();
+  AppResponse& response = loop_.response_;
+  response.reset();
+  const sonicorn_request as_abi = abi_request(now, *app_, {remote_.data(), remote_size_});
+  loop_.context_.deadline_ns = loop_.deadline_ns();
+  loop_.running_.store(&generation, std::memory_order_relaxed);
+  const std::int32_t result = generation.on_request(loop_.context_, as_abi, response);
+  loop_.running_.store(nullptr, std::memory_order_relaxed);
+  if (result == SONICORN_OK) return send(now, response);
+  fail(now, response, result, result < 0 ? loop_.context_.take_error() : std::string());
+}
+
+void Connection::call_on_pool(app::Generation& generation) {
+  std::unique_ptr<PoolCall> call = loop_.take_call();
+  call->request = held_ ? std::move(held_) : std::exchange(loop_.request_, loop_.take_request());
+  call->request->own();
+  call->remote.assign(remote_.data(), remote_size_);
+  call->app = app_;
+  call->generation = &generation;
+  call->deadline_ns = loop_.deadline_ns();
+  call->home = &loop_;
+  call->connection = this;
+  PoolCall* const submitted = call.get();
+  if (loop_.executor_.submit(call)) {
+    call_ = submitted;
+    loop_.enter(*this, Phase::handling);
+    return;
+  }
+  refuse(*call->request, refusals::kBusy);
+  loop_.give_back(std::move(call));
+}
+
+void Connection::on_answer(std::unique_ptr<PoolCall> call) {
+  call_ = nullptr;
+  try {
+    app_ = call->app;
+    if (call->result == SONICORN_OK) {
+      send(*call->request, call->response);
+    } else {
+      fail(*call->request, call->response, call->result, call->error);
+    }
+    give_back(call->request);
+    loop_.give_back(std::move(call));
+    if (closed()) return;
+    if (stalled_) {
+      loop_.enter(*this, Phase::writing);
+    } else {
+      loop_.enter(*this, Phase::idle);
+      watch(EPOLLIN);
+    }
+    carry_.erase_front(process(carry_.view()));
+    settle();
+  } catch (const std::bad_alloc&) {
+    core::log::error("out of memory: one connection was cut");
+    close();
+  }
+}
+
+void Connection::fail(const Request& to, AppResponse& response, std::int32_t result,
+                      const std::string& error) {
+  response.drop();
+  if (result > 0) return refuse(to, refusals::kNotFound);
+  core::log::error("app {}: on_request failed ({}): {}", app_->name(), result,
+                   error.empty() ? "it gave no text (sonicorn_fail)" : error);
+  refuse(to, refusals::kAppFailed);
+}
+
+void Connection::send(const Request& to, AppResponse& response) {
+  if (const std::string_view fault = ResponseWriter::fault_of(response); !fault.empty()) {
+    core::log::error("app {}: its response cannot be sent: {}",
+                     app_ != nullptr ? app_->name() : "-", fault);
+    response.drop();
+    return refuse(to, refusals::kAppFailed);
+  }
+  count_request(to);
+  loop_.writer_.write(output(), to, response, ending_);
+  // The memory behind what is borrowed is the request's or the response's, and both are used again. Only a
+  // request can be kept from that.
+  if (!output().fleeting()) return;
+  const std::string_view body(response.body.data, response.body.size);
+  flush();
+  echoing_ = stalled_ && to.owns(body);
+  if (!closed() && !echoing_) output().keep();
+}
+
+// After it was answered.
+void Connection::give_back(std::unique_ptr<Request>& request) {
+  if (std::exchange(echoing_, false)) {
+    echoed_ = std::move(request);
+  } else if (request != nullptr) {
+    loop_.give_back(std::move(request));
+  }
+}
+
+void Connection::count_request(const Request& to) {
+  ++served_;
+  const std::size_t most = loop_.limits_.keep_alive_requests;
+  if (!to.keep_alive || loop_.stopping_ || (most != 0 && served_ >= most)) ending_ = true;
+}
+
+void Connection::refuse(const Request& to, const Refusal& refusal) {
+  count_request(to);
+  loop_.writer_.write_refusal(output(), refusal, ResponseWriter::wants_json(to), to.head_only,
+                              ending_, to.version == 10);
+}
+
+void Connection::refuse_and_end(const Refusal& refusal) {
+  ending_ = true;
+  refused_ = true;
+  const Request& to = request();
+  loop_.writer_.write_refusal(output(), refusal, ResponseWriter::wants_json(to), to.head_only,
+                              true, false);
+}
+
+void Connection::settle() {
+  if (closed()) return loop_.output_.clear();
+  if (!stalled_ && !output().empty()) flush();
+  if (closed() || stalled_ || call_ != nullptr) return;
+  if (ending_) return end();
+  if (engine_.in_body()) {
+    if (phase_ != Phase::body) loop_.enter(*this, Phase::body);
+  } else if (!carry_.empty()) {
+    if (phase_ != Phase::head) loop_.enter(*this, Phase::head);
+  } else {
+    carry_.trim(0);
+    if (loop_.stopping_ && served_ > 0) return close();
+    loop_.enter(*this, Phase::idle);
+  }
+}
+
+bool Connection::flush() {
+  Output& out = output();
+  while (!out.empty()) {
+    ssize_t sent;
+    if (const std::string_view plain = out.plain(); !plain.empty()) {
+      sent = ::send(fd_, plain.data(), plain.size(), MSG_NOSIGNAL);
+    } else {
+      std::array<iovec, kVectors> vectors;
+      msghdr message{};
+      message.msg_iov = vectors.data();
+      message.msg_iovlen = out.gather(vectors);
+      sent = ::sendmsg(fd_, &message, MSG_NOSIGNAL);
+    }
+    if (sent < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN) {
+        stall();
+        return false;
+      }
+      close();
+      loop_.output_.clear();
+      return false;
+    }
+    out.consume(static_cast<std::size_t>(sent));
+    if (stalled_ && call_ == nullptr) loop_.enter(*this, Phase::writing);
+  }
+  return true;
+}
+
+void Connection::stall() {
+  if (stalled_) return;
+  stalled_ = true;
+  pending_ = std::make_unique<Output>(std::move(loop_.output_));
+  watch(EPOLLOUT);
+  if (call_ == nullptr) loop_.enter(*this, Phase::writing);
+}
+
+void Connection::on_writable() {
+  if (!stalled_ || !flush()) return;
+  stalled_ = false;
+  pending_.reset();
+  give_back(echoed_);
+  watch(EPOLLIN);
+  if (call_ != nullptr) return;
+  carry_.erase_front(process(carry_.view()));
+  settle();
+}
+
+// Closing over bytes that were not read would reset the connection, and the peer could lose the answer.
+void Connection::end() {
+  if (!refused_ && carry_.empty()) return close();
+  ::shutdown(fd_, SHUT_WR);
+  carry_.clear();
+  carry_.trim(0);
+  watch(EPOLLIN);
+  loop_.enter(*this, Phase::lingering);
+  discard();
+}
+
+void Connection::discard() {
+  for (;;) {
+    const ssize_t count = ::recv(fd_, loop_.read_buffer_.get(), Loop::kReadSize, 0);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && errno == EAGAIN) return;
+    if (count <= 0) return close();
+    discarded_ += static_cast<std::uint32_t>(count);
+    if (discarded_ > kMaxDiscard) return close();
+  }
+}
+
+void Connection::on_expired() {
+  switch (phase_) {
+    case Phase::idle:
+    case Phase::writing:
+    case Phase::lingering:
+      return close();
+    case Phase::head:
+      loop_.request_->reset();
+      break;
+    case Phase::body:
+      break;
+    case Phase::handling: {
+      core::log::warning("app {}: on_request takes longer than the request time ({} ms); the client "
+                         "got a 503",
+                         call_->app->name(), loop_.limits_.request_time.count());
+      PoolCall* const given_up = std::exchange(call_, nullptr);
+      given_up->connection = nullptr;
+      ending_ = true;
+      refuse(*given_up->request, refusals::kAppTooSlow);
+      refused_ = true;
+      if (stalled_) return loop_.enter(*this, Phase::writing);
+      return settle();
+    }
+  }
+  refuse_and_end(refusals::kTimeout);
+  settle();
+}
+
+void Connection::on_stop() {
+  if (phase_ != Phase::idle || call_ != nullptr) return;
+  // A request that has arrived is served; read() then sees that the server stops.
+  if (served_ == 0) loop_.enter(*this, Phase::idle);
+  on_ready(EPOLLIN);
+  if (!closed() && phase_ == Phase::idle && served_ > 0) close();
+}
+
+bool Connection::body_too_slow() const {
+  const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(loop_.now_ - since_);
+  const std::uint64_t came = held_ != nullptr ? held_->body_storage.size() : 0;
+  return came * 1000 < loop_.limits_.body_rate * static_cast<std::uint64_t>(waited.count());
+}
+
+void Connection::watch(std::uint32_t events) {
+  if (watched_ == events) return;
+  watched_ = events;
+  loop_.sockets_.change(fd_, events, *this);
+}
+
+void Connection::close() {
+  if (closed()) return;
+  if (call_ != nullptr) std::exchange(call_, nullptr)->connection = nullptr;
+  ::close(std::exchange(fd_, -1));
+  pending_.reset();
+  loop_.give_back(std::move(echoed_));
+  loop_.give_back(std::move(held_));
+  loop_.retire(*this);
+}
+
+}  // namespace sonicorn::http

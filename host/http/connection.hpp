@@ -1,0 +1,116 @@
+#pragma once
+
+#include <array>
+#include <boost/intrusive/list_hook.hpp>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "http/engine.hpp"
+#include "http/epoll_set.hpp"
+#include "http/output.hpp"
+#include "http/pool_call.hpp"
+#include "http/request.hpp"
+#include "http/status.hpp"
+
+namespace sonicorn::http {
+
+class Loop;
+
+// What a connection waits for; each has its time limit, and its list in the loop.
+enum class Phase : std::uint8_t {
+  idle,      // between requests
+  head,      // the rest of a head
+  body,      // the rest of a body
+  handling,  // the app, on the pool
+  writing,   // a peer that reads
+  lingering, // the peer's end, after the last answer (RFC 9112 9.6)
+};
+inline constexpr std::size_t kPhases = 6;
+
+// One client connection: moves bytes between its socket and the engine, takes requests to their app, and
+// writes the answers in order. Idle, it owns no buffer. Lives on its loop's thread.
+class Connection final : public PollTarget,
+                         public boost::intrusive::list_base_hook<
+                             boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+ public:
+  Connection(Loop& loop, int fd, std::string_view remote);
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  void on_ready(std::uint32_t events) override;
+
+  // The pool's answer to the request in hand.
+  void on_answer(std::unique_ptr<PoolCall> call);
+
+  // The time limit of its phase has passed.
+  void on_expired();
+
+  // The server stops: ends now when it is idle, else after the request in hand.
+  void on_stop();
+
+  // Cuts the connection. The object lives on until the loop is done with its batch.
+  void close();
+
+  Phase phase() const { return phase_; }
+  std::chrono::steady_clock::time_point since() const { return since_; }
+
+  // Whether a body comes more slowly than the limits allow.
+  bool body_too_slow() const;
+
+ private:
+  friend class Loop;
+
+  bool closed() const { return fd_ < 0; }
+  Request& request();
+  void read();
+  void read_body_in_place(std::uint64_t left);
+  void discard();
+  void take_input(std::string_view input);
+  std::size_t process(std::string_view input);
+  void settle();
+  bool reading() const { return !ending_ && !call_ && !stalled_ && !closed(); }
+
+  Engine::Step accept_body(std::string_view input, std::size_t& used);
+  void serve();
+  void call_here(app::Generation& generation);
+  void call_on_pool(app::Generation& generation);
+  void send(const Request& to, AppResponse& response);
+  void give_back(std::unique_ptr<Request>& request);
+  void fail(const Request& to, AppResponse& response, std::int32_t result,
+            const std::string& error);
+  void refuse(const Request& to, const Refusal& refusal);
+  void refuse_and_end(const Refusal& refusal);
+  void count_request(const Request& to);
+
+  Output& output();
+  bool flush();
+  void stall();
+  void on_writable();
+  void end();
+  void watch(std::uint32_t events);
+
+  Loop& loop_;
+  int fd_;
+  std::uint32_t watched_;
+  Phase phase_ = Phase::idle;
+  bool ending_ = false;      // nothing more is read; closes when all is written
+  bool refused_ = false;     // ends because of what the client sent
+  bool stalled_ = false;     // waits for the peer to read
+  bool echoing_ = false;     // pending_ borrows the body of the request in hand
+  std::uint8_t remote_size_;
+  std::array<char, 46> remote_;
+  std::uint32_t discarded_ = 0;
+  std::uint64_t served_ = 0;
+  std::chrono::steady_clock::time_point since_;
+  Engine engine_;
+  app::App* app_ = nullptr;               // of the request in hand
+  PoolCall* call_ = nullptr;              // on the pool, for this connection
+  std::unique_ptr<Request> held_;         // a request that is not whole yet
+  std::unique_ptr<Output> pending_;       // what the peer has not read yet
+  std::unique_ptr<Request> echoed_;       // owns a body that pending_ borrows
+  ByteBuffer carry_;                      // input that is not consumed yet
+};
+
+}  // namespace sonicorn::http

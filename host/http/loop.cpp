@@ -1,0 +1,236 @@
+#include "http/loop.hpp"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+#include <system_error>
+
+namespace sonicorn::http {
+namespace {
+
+constexpr std::chrono::milliseconds kLinger{2'000};
+// A connection that never sent a byte may have its first request under way when the server stops.
+constexpr std::chrono::milliseconds kFirstRequestOnStop{1'000};
+constexpr std::size_t kSpares = 64;
+// Memory for bodies that a thread keeps: to take a large one afresh costs more than to fill it.
+constexpr std::size_t kSpareBytes = 8 * 1024 * 1024;
+// Who has just been answered often asks again at once. So the thread stays with its sockets until there is
+// a lull, or the others on the io_context have waited for long enough.
+constexpr int kRounds = 64;
+constexpr int kLullMs = 1;
+
+}  // namespace
+
+Loop::Loop(const routing::Router& router, const config::Limits& limits, Executor& executor,
+           std::atomic<std::size_t>& open)
+    : router_(router),
+      limits_(limits),
+      executor_(executor),
+      wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+      open_(open),
+      read_buffer_(new char[kReadSize]),
+      request_(std::make_unique<Request>()),
+      context_(SONICORN_SCOPE_REQUEST, SONICORN_THREAD_IO) {
+  if (wake_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+  sockets_.add(wake_, EPOLLIN, *this);
+  context_.set_event("on_request");
+  read_clock();
+}
+
+Loop::~Loop() {
+  abort();
+  bury();
+  ::close(wake_);
+}
+
+void Loop::read_clock() {
+  timespec time{};
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+  now_ = Clock::time_point(std::chrono::seconds(time.tv_sec) +
+                           std::chrono::nanoseconds(time.tv_nsec));
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &time);
+  writer_.set_time(time.tv_sec);
+}
+
+std::uint64_t Loop::deadline_ns() const {
+  return static_cast<std::uint64_t>(
+      std::chrono::nanoseconds((now_ + limits_.request_time).time_since_epoch()).count());
+}
+
+void Loop::adopt(int fd, std::string_view remote) {
+  read_clock();
+  auto connection = std::make_unique<Connection>(*this, fd, remote);
+  if (!sockets_.add(fd, EPOLLIN, *connection)) {
+    ::close(fd);
+    return;
+  }
+  ++count_;
+  open_.fetch_add(1, std::memory_order_relaxed);
+  enter(*connection.release(), Phase::idle);
+}
+
+void Loop::serve_ready() {
+  int wait = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    const int ready = sockets_.wait(wait);
+    if (ready == 0) return;
+    read_clock();
+    sockets_.tell(ready);
+    if (!dead_.empty()) bury();
+    wait = kLullMs;
+  }
+}
+
+void Loop::enter(Connection& connection, Phase phase) {
+  connection.unlink();
+  connection.phase_ = phase;
+  connection.since_ = now_;
+  list(phase).push_back(connection);
+}
+
+void Loop::retire(Connection& connection) {
+  connection.unlink();
+  dead_.push_back(connection);
+  --count_;
+  open_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Loop::bury() {
+  if (dead_.empty()) return;
+  dead_.clear_and_dispose([](Connection* connection) { delete connection; });
+  if (count_ == 0 && emptied_) std::exchange(emptied_, nullptr)();
+}
+
+void Loop::expire(Phase phase, std::chrono::milliseconds limit) {
+  List& waiting = list(phase);
+  while (!waiting.empty() && now_ - waiting.front().since() >= limit) {
+    Connection& late = waiting.front();
+    late.on_expired();
+    // Whatever it did, it must not be looked at again in this round.
+    if (!waiting.empty() && &waiting.front() == &late) late.close();
+  }
+}
+
+void Loop::tick() {
+  read_clock();
+  expire(Phase::idle, limits_.keep_alive_time);
+  expire(Phase::head, limits_.head_time);
+  expire(Phase::handling, limits_.request_time);
+  expire(Phase::writing, limits_.write_time);
+  expire(Phase::lingering, kLinger);
+  for (auto at = list(Phase::body).begin(); at != list(Phase::body).end();) {
+    Connection& each = *at++;
+    if (now_ - each.since() < limits_.body_grace) break;
+    if (each.body_too_slow()) each.on_expired();
+  }
+  if (stopping_) {
+    expire(Phase::idle, kFirstRequestOnStop);
+  }
+  bury();
+}
+
+bool Loop::shed_idle() {
+  if (list(Phase::idle).empty()) return false;
+  list(Phase::idle).front().close();
+  bury();
+  return true;
+}
+
+void Loop::refuse_busy(int fd) {
+  Output output;
+  writer_.write_refusal(output, refusals::kBusy, false, false, true, false);
+  const std::string_view bytes = output.plain();
+  // A fresh socket has room for this; a peer that cannot take it is not waited for.
+  [[maybe_unused]] const ssize_t sent = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  ::shutdown(fd, SHUT_WR);
+  // The request may be in the socket already, and closing over unread bytes would reset the answer away.
+  [[maybe_unused]] const ssize_t read = ::recv(fd, read_buffer_.get(), kReadSize, 0);
+  ::close(fd);
+}
+
+void Loop::stop(std::function<void()> emptied) {
+  read_clock();
+  stopping_ = true;
+  emptied_ = std::move(emptied);
+  std::vector<Connection*> open;
+  for (List& each : lists_) {
+    for (Connection& connection : each) open.push_back(&connection);
+  }
+  for (Connection* connection : open) connection->on_stop();
+  bury();
+  if (count_ == 0 && emptied_) std::exchange(emptied_, nullptr)();
+}
+
+void Loop::abort() {
+  for (List& each : lists_) {
+    while (!each.empty()) each.front().close();
+  }
+  bury();
+}
+
+void Loop::complete(std::unique_ptr<PoolCall> call) {
+  bool first;
+  {
+    const std::lock_guard lock(completed_mutex_);
+    first = completed_.empty();
+    completed_.push_back(std::move(call));
+  }
+  if (!first) return;
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = ::write(wake_, &one, sizeof(one));
+}
+
+void Loop::on_ready(std::uint32_t) {
+  std::uint64_t count;
+  [[maybe_unused]] const ssize_t read = ::read(wake_, &count, sizeof(count));
+  std::vector<std::unique_ptr<PoolCall>> ready;
+  {
+    const std::lock_guard lock(completed_mutex_);
+    ready.swap(completed_);
+  }
+  for (std::unique_ptr<PoolCall>& call : ready) {
+    if (call->connection != nullptr) {
+      call->connection->on_answer(std::move(call));
+    } else {
+      give_back(std::move(call));
+    }
+  }
+}
+
+std::unique_ptr<Request> Loop::take_request() {
+  if (spare_requests_.empty()) return std::make_unique<Request>();
+  std::unique_ptr<Request> taken = std::move(spare_requests_.back());
+  spare_requests_.pop_back();
+  spare_bytes_ -= taken->body_storage.capacity();
+  return taken;
+}
+
+void Loop::give_back(std::unique_ptr<Request> request) {
+  if (request == nullptr || spare_requests_.size() >= kSpares) return;
+  request->reset();
+  request->body_storage.trim(kSpareBytes - spare_bytes_);
+  spare_bytes_ += request->body_storage.capacity();
+  spare_requests_.push_back(std::move(request));
+}
+
+std::unique_ptr<PoolCall> Loop::take_call() {
+  if (spare_calls_.empty()) return std::make_unique<PoolCall>();
+  std::unique_ptr<PoolCall> taken = std::move(spare_calls_.back());
+  spare_calls_.pop_back();
+  return taken;
+}
+
+void Loop::give_back(std::unique_ptr<PoolCall> call) {
+  call->response.drop();
+  call->response.reset();
+  call->error.clear();
+  call->connection = nullptr;
+  give_back(std::move(call->request));
+  if (spare_calls_.size() < kSpares) spare_calls_.push_back(std::move(call));
+}
+
+}  // namespace sonicorn::http

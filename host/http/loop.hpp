@@ -1,0 +1,118 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <boost/intrusive/list.hpp>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <vector>
+
+#include "app/call_context.hpp"
+#include "config/config.hpp"
+#include "http/connection.hpp"
+#include "http/epoll_set.hpp"
+#include "http/output.hpp"
+#include "http/pool_call.hpp"
+#include "http/response_writer.hpp"
+#include "routing/router.hpp"
+
+namespace sonicorn::http {
+
+// What the connections of one I/O thread share: the set of their sockets, the buffers they borrow while they
+// have bytes, the lists by which they time out. Lives on its thread; complete() is for any.
+class Loop final : private PollTarget {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // All of them outlive the loop, which is made on its own thread. `open` counts the connections of all
+  // loops together.
+  Loop(const routing::Router& router, const config::Limits& limits, Executor& executor,
+       std::atomic<std::size_t>& open);
+  ~Loop();
+
+  // Serves an accepted, non-blocking socket, which becomes the loop's. `remote`: the peer's address.
+  void adopt(int fd, std::string_view remote);
+
+  // Serves what is ready, and goes on until there is a lull of a millisecond, up to a fair share.
+  void serve_ready();
+
+  // Ends what took too long. Call it a few times a second.
+  void tick();
+
+  // Closes the connection that was idle for the longest, to make room; false when none is idle.
+  bool shed_idle();
+
+  // Answers a new connection with 503 and ends it.
+  void refuse_busy(int fd);
+
+  // No connection is kept open beyond its request from now on; `emptied` is called when the last is gone.
+  void stop(std::function<void()> emptied);
+  // Cuts what is still open.
+  void abort();
+
+  // A call comes back from the pool. Thread-safe.
+  void complete(std::unique_ptr<PoolCall> call);
+
+  std::size_t size() const { return count_; }
+
+  // The generation whose handler runs on this thread now, or null. For other threads, while one is stuck.
+  app::Generation* running() const { return running_.load(std::memory_order_relaxed); }
+
+  EpollSet& sockets() { return sockets_; }
+
+ private:
+  friend class Connection;
+  using List = boost::intrusive::list<Connection, boost::intrusive::constant_time_size<false>>;
+
+  static constexpr std::size_t kReadSize = 64 * 1024;
+  static constexpr std::size_t kFlushSize = 64 * 1024;
+
+  void on_ready(std::uint32_t events) override;  // the pool's wake-up
+  void read_clock();
+  std::uint64_t deadline_ns() const;
+  void enter(Connection& connection, Phase phase);
+  void retire(Connection& connection);
+  void bury();
+  void expire(Phase phase, std::chrono::milliseconds limit);
+  List& list(Phase phase) { return lists_[static_cast<std::size_t>(phase)]; }
+
+  std::unique_ptr<Request> take_request();
+  void give_back(std::unique_ptr<Request> request);
+  std::unique_ptr<PoolCall> take_call();
+  void give_back(std::unique_ptr<PoolCall> call);
+
+  const routing::Router& router_;
+  const config::Limits& limits_;
+  Executor& executor_;
+  EpollSet sockets_;
+  int wake_;
+
+  Clock::time_point now_;
+  bool stopping_ = false;
+  std::size_t count_ = 0;
+  std::atomic<std::size_t>& open_;
+  std::function<void()> emptied_;
+  std::atomic<app::Generation*> running_{nullptr};
+
+  // Lent to the connection that is served now.
+  std::unique_ptr<char[]> read_buffer_;
+  std::unique_ptr<Request> request_;
+  AppResponse response_;
+  Output output_;
+  ResponseWriter writer_;
+  app::CallContext context_;
+
+  std::array<List, kPhases> lists_;
+  List dead_;
+  std::vector<std::unique_ptr<Request>> spare_requests_;
+  std::size_t spare_bytes_ = 0;  // what they keep for bodies
+  std::vector<std::unique_ptr<PoolCall>> spare_calls_;
+
+  std::mutex completed_mutex_;
+  std::vector<std::unique_ptr<PoolCall>> completed_;
+};
+
+}  // namespace sonicorn::http

@@ -1,0 +1,176 @@
+#include "http/response_writer.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstring>
+
+#include "http/characters.hpp"
+
+namespace sonicorn::http {
+namespace {
+
+// Below this a copy costs less than one more piece in the system call.
+constexpr std::size_t kBorrowFrom = 16 * 1024;
+
+constexpr std::string_view kOk = "HTTP/1.1 200 OK\r\n";
+constexpr std::string_view kKeepAlive = "Connection: keep-alive\r\n";
+constexpr std::string_view kClose = "Connection: close\r\n";
+constexpr std::string_view kContentType = "Content-Type: ";
+constexpr std::string_view kContentLength = "Content-Length: ";
+constexpr std::string_view kEnd = "\r\n";
+
+char* put(char* at, std::string_view text) {
+  std::memcpy(at, text.data(), text.size());
+  return at + text.size();
+}
+
+std::string_view view_of(const sonicorn_string& text) { return {text.data, text.size}; }
+
+bool is_token(std::string_view text) {
+  for (const char c : text) {
+    if (!is_token_char(c)) return false;
+  }
+  return !text.empty();
+}
+
+bool has_no_body(unsigned status) { return status == 204 || status == 304; }
+
+}  // namespace
+
+void ResponseWriter::set_time(std::time_t now) {
+  if (now == second_) return;
+  second_ = now;
+  constexpr std::array<std::string_view, 7> kDays = {"Sun", "Mon", "Tue", "Wed",
+                                                     "Thu", "Fri", "Sat"};
+  constexpr std::array<std::string_view, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  fmt::format_to_n(date_.data(), date_.size(), "Date: {}, {:02} {} {} {:02}:{:02}:{:02} GMT\r\n",
+                   kDays[static_cast<std::size_t>(utc.tm_wday)], utc.tm_mday,
+                   kMonths[static_cast<std::size_t>(utc.tm_mon)], utc.tm_year + 1900, utc.tm_hour,
+                   utc.tm_min, utc.tm_sec);
+}
+
+std::string_view ResponseWriter::name_fault(const sonicorn_response& response) {
+  if (response.status < 200 || response.status > 599) return "the status is not in 200 .. 599";
+  if (response.body.size != 0 && response.body.data == nullptr) return "the body's data is NULL";
+  if (has_control(view_of(response.content_type))) return "content_type holds a control character";
+  if (response.field_count != 0 && response.fields == nullptr) return "fields is NULL";
+  for (std::uint64_t i = 0; i < response.field_count; ++i) {
+    const std::string_view name = view_of(response.fields[i].name);
+    if (!is_token(name)) return "the name of a header field is not a token";
+    if (has_control(view_of(response.fields[i].value))) {
+      return "the value of a header field holds a line break or another control character";
+    }
+    if (is_named(name, "content-length") || is_named(name, "transfer-encoding") ||
+        is_named(name, "connection") || is_named(name, "keep-alive") || is_named(name, "upgrade") ||
+        is_named(name, "trailer")) {
+      return "it sets a field that frames the message, which is the server's to write";
+    }
+  }
+  return {};
+}
+
+char* ResponseWriter::write_status_and_date(char* at, unsigned status, bool dated) const {
+  if (status == 200) {
+    at = put(at, kOk);
+  } else {
+    at = put(at, "HTTP/1.1 ");
+    at = std::to_chars(at, at + 3, status).ptr;
+    *at++ = ' ';
+    at = put(at, reason_phrase(status));
+    at = put(at, kEnd);
+  }
+  return dated ? put(at, {date_.data(), date_.size()}) : at;
+}
+
+void ResponseWriter::write(Output& output, const Request& request, AppResponse& response,
+                           bool close) {
+  const std::string_view type = view_of(response.content_type);
+  const std::string_view body = view_of(response.body);
+  std::size_t room = 320 + type.size();
+  bool dated = true;
+  for (std::uint64_t i = 0; i < response.field_count; ++i) {
+    room += response.fields[i].name.size + response.fields[i].value.size + 4;
+    if (is_named(view_of(response.fields[i].name), "date")) dated = false;
+  }
+  const bool with_body = !request.head_only && !has_no_body(response.status) && !body.empty();
+  const bool copied = with_body && body.size() < kBorrowFrom;
+  if (copied) room += body.size();
+
+  char* const begin = output.reserve(room);
+  char* at = write_status_and_date(begin, response.status, dated);
+  if (!type.empty()) {
+    at = put(at, kContentType);
+    at = put(at, type);
+    at = put(at, kEnd);
+  }
+  for (std::uint64_t i = 0; i < response.field_count; ++i) {
+    at = put(at, view_of(response.fields[i].name));
+    at = put(at, ": ");
+    at = put(at, view_of(response.fields[i].value));
+    at = put(at, kEnd);
+  }
+  if (!has_no_body(response.status)) {
+    at = put(at, kContentLength);
+    at = std::to_chars(at, at + 20, body.size()).ptr;
+    at = put(at, kEnd);
+  }
+  if (close) {
+    at = put(at, kClose);
+  } else if (request.version == 10) {
+    at = put(at, kKeepAlive);
+  }
+  at = put(at, kEnd);
+  if (copied) at = put(at, body);
+  output.commit(static_cast<std::size_t>(at - begin));
+
+  if (with_body && !copied) {
+    output.borrow(body, response.take_release());
+  } else {
+    response.drop();
+  }
+}
+
+void ResponseWriter::write_refusal(Output& output, const Refusal& refusal, bool json,
+                                   bool head_only, bool close, bool http_1_0) {
+  // Both texts are the server's own literals: nothing a client sent is in them.
+  const std::string body =
+      json ? fmt::format(R"({{"error":{{"status":{},"id":"{}","message":"{}"}}}})"
+                         "\n",
+                         refusal.status, refusal.id, refusal.message)
+           : fmt::format("{} {}: {}\n", refusal.status, reason_phrase(refusal.status),
+                         refusal.message);
+  char* const begin = output.reserve(512 + body.size());
+  char* at = write_status_and_date(begin, refusal.status, true);
+  at = put(at, json ? "Content-Type: application/json\r\n"
+                    : "Content-Type: text/plain; charset=utf-8\r\n");
+  at = put(at, kContentLength);
+  at = std::to_chars(at, at + 20, body.size()).ptr;
+  at = put(at, kEnd);
+  if (refusal.status == 503) at = put(at, "Retry-After: 1\r\n");
+  if (close) {
+    at = put(at, kClose);
+  } else if (http_1_0) {
+    at = put(at, kKeepAlive);
+  }
+  at = put(at, kEnd);
+  if (!head_only) at = put(at, body);
+  output.commit(static_cast<std::size_t>(at - begin));
+}
+
+bool ResponseWriter::wants_json(const Request& request) {
+  const std::string_view accept = request.field("accept");
+  for (const std::string_view type : {"application/json", "application/problem+json"}) {
+    const auto found = std::search(accept.begin(), accept.end(), type.begin(), type.end(),
+                                   [](char a, char b) { return lower(a) == b; });
+    if (found != accept.end()) return true;
+  }
+  return false;
+}
+
+}  // namespace sonicorn::http

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <ctime>
+#include <string_view>
+
+#include "http/app_response.hpp"
+#include "http/characters.hpp"
+#include "http/output.hpp"
+#include "http/request.hpp"
+#include "http/status.hpp"
+
+namespace sonicorn::http {
+
+// The sending half of HTTP/1.1 connections: answers in, bytes out. One per I/O thread, for the Date that it
+// keeps ready; not thread-safe.
+class ResponseWriter {
+ public:
+  // The time that answers are dated with from now on; cheap when the second is the same.
+  void set_time(std::time_t now);
+
+  // Whether what an app filled in can be sent; the sentence says why not, and is empty when it can.
+  static std::string_view fault_of(const sonicorn_response& response) {
+    const bool simple = response.status >= 200 && response.status <= 599 &&
+                        response.field_count == 0 && response.body.data != nullptr;
+    if (simple && !has_control({response.content_type.data, response.content_type.size})) return {};
+    return name_fault(response);
+  }
+
+  // Appends an answer to `request` that has no fault. A large body is borrowed, and the app's release moves
+  // to `output`; a small one is copied and released. `close`: the connection ends after it.
+  void write(Output& output, const Request& request, AppResponse& response, bool close);
+
+  // Appends a refusal, as JSON where `json`. `head_only`: without its body.
+  void write_refusal(Output& output, const Refusal& refusal, bool json, bool head_only, bool close,
+                     bool http_1_0);
+
+  // Whether the client's Accept prefers JSON for errors.
+  static bool wants_json(const Request& request);
+
+ private:
+  static std::string_view name_fault(const sonicorn_response& response);
+  char* write_status_and_date(char* at, unsigned status, bool dated) const;
+
+  std::time_t second_ = -1;
+  std::array<char, 37> date_{};  // "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+};
+
+}  // namespace sonicorn::http

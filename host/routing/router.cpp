@@ -1,0 +1,30 @@
+#include "routing/router.hpp"
+
+#include <algorithm>
+
+namespace sonicorn::routing {
+
+bool Router::add(app::App& app) {
+  const auto same = [&](const app::App* other) { return other->mount() == app.mount(); };
+  if (std::any_of(apps_.begin(), apps_.end(), same)) return false;
+  const auto shorter = [&](const app::App* other) {
+    return other->mount().size() < app.mount().size();
+  };
+  apps_.insert(std::find_if(apps_.begin(), apps_.end(), shorter), &app);
+  return true;
+}
+
+void Router::remove(const app::App& app) { std::erase(apps_, &app); }
+
+app::App* Router::find(std::string_view path) const {
+  for (app::App* app : apps_) {
+    const std::string_view mount = app->mount();
+    if (path.starts_with(mount) && (path.size() == mount.size() || mount.empty() ||
+                                    path[mount.size()] == '/')) {
+      return app;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace sonicorn::routing
