@@ -1,0 +1,94 @@
+#include "worker/acceptor.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+#include "core/log.hpp"
+
+namespace sonicorn::worker {
+namespace {
+
+// Few at a time, so that the other threads get theirs.
+constexpr int kBatch = 4;
+
+std::string_view write_peer(const sockaddr_storage& address,
+                            std::array<char, INET6_ADDRSTRLEN>& out) {
+  const char* written = nullptr;
+  if (address.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    written = ::inet_ntop(AF_INET, &v4.sin_addr, out.data(), INET6_ADDRSTRLEN);
+  } else if (address.ss_family == AF_INET6) {
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+    written = ::inet_ntop(AF_INET6, &v6.sin6_addr, out.data(), INET6_ADDRSTRLEN);
+  }
+  return written != nullptr ? std::string_view(written) : std::string_view("unix");
+}
+
+}  // namespace
+
+Acceptor::Acceptor(http::Loop& loop, int fd, const std::atomic<std::size_t>& open,
+                   std::size_t most)
+    : loop_(loop), fd_(fd), open_(open), most_(most) {
+  loop_.sockets().add(fd_, EPOLLIN | EPOLLEXCLUSIVE, *this);
+}
+
+void Acceptor::on_ready(std::uint32_t) {
+  for (int i = 0; i < kBatch && !paused_ && !stopped_; ++i) {
+    if (!accept_one()) return;
+  }
+}
+
+bool Acceptor::accept_one() {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  const int fd = ::accept4(fd_, reinterpret_cast<sockaddr*>(&address), &size,
+                           SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (fd < 0) {
+    if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO) return true;
+    if (errno == EAGAIN) return false;
+    return make_room(errno);
+  }
+  if (open_.load(std::memory_order_relaxed) >= most_ && !loop_.shed_idle()) {
+    loop_.refuse_busy(fd);
+    return true;
+  }
+  std::array<char, INET6_ADDRSTRLEN> peer;
+  loop_.adopt(fd, write_peer(address, peer));
+  return true;
+}
+
+bool Acceptor::make_room(int error) {
+  if (loop_.shed_idle()) return true;
+  core::log::warning("cannot accept connections for a moment: {}; raise the limit of descriptors "
+                     "(ulimit -n)",
+                     std::strerror(error));
+  pause();
+  return false;
+}
+
+void Acceptor::pause() {
+  loop_.sockets().remove(fd_);
+  paused_ = true;
+}
+
+void Acceptor::resume() {
+  if (!paused_ || stopped_) return;
+  paused_ = false;
+  loop_.sockets().add(fd_, EPOLLIN | EPOLLEXCLUSIVE, *this);
+}
+
+void Acceptor::stop() {
+  while (!paused_ && accept_one()) {
+  }
+  if (!paused_) loop_.sockets().remove(fd_);
+  stopped_ = true;
+}
+
+}  // namespace sonicorn::worker

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+
+#include "http/epoll_set.hpp"
+#include "http/loop.hpp"
+
+namespace sonicorn::worker {
+
+// Accepts connections from one listening socket for one loop. Past the limit of open connections, or out of
+// descriptors, it makes room by closing idle ones, then refuses, then pauses; it never spins. Lives on the
+// loop's thread.
+class Acceptor final : public http::PollTarget {
+ public:
+  // `fd` is a non-blocking listening socket, which others may accept from too; it stays the caller's.
+  // `open` counts the connections of all loops, `most` is their limit.
+  Acceptor(http::Loop& loop, int fd, const std::atomic<std::size_t>& open, std::size_t most);
+
+  void on_ready(std::uint32_t events) override;
+
+  bool paused() const { return paused_; }
+  // After a pause; call it with the loop's tick.
+  void resume();
+
+  // Takes in who has connected already, then accepts nobody any more.
+  void stop();
+
+ private:
+  bool accept_one();
+  bool make_room(int error);
+  void pause();
+
+  http::Loop& loop_;
+  int fd_;
+  const std::atomic<std::size_t>& open_;
+  std::size_t most_;
+  bool paused_ = false;
+  bool stopped_ = false;
+};
+
+}  // namespace sonicorn::worker

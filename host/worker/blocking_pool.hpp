@@ -1,0 +1,54 @@
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "http/pool_call.hpp"
+
+namespace sonicorn::worker {
+
+// The threads on which handlers may block. They are made when there is work and all are busy, up to a limit;
+// the queue is bounded. Of an app that is serial one call runs at a time, and the others wait without
+// holding a thread. Thread-safe.
+class BlockingPool final : public http::Executor {
+ public:
+  BlockingPool(unsigned max_threads, std::size_t max_queue);
+  // Joins the threads. REQUIRES: no call running that never ends.
+  ~BlockingPool();
+  BlockingPool(const BlockingPool&) = delete;
+  BlockingPool& operator=(const BlockingPool&) = delete;
+
+  bool submit(std::unique_ptr<http::PoolCall>& call) override;
+
+  // Has `idle` called once, on any thread, when no call is queued or running; at once if that is so.
+  void when_idle(std::function<void()> idle);
+
+ private:
+  using Call = std::unique_ptr<http::PoolCall>;
+
+  void run();
+  bool add_thread();
+  void finished(const app::Generation& generation, std::unique_lock<std::mutex>& lock);
+
+  const unsigned max_threads_;
+  const std::size_t max_queue_;
+  std::mutex mutex_;
+  std::condition_variable work_;
+  std::deque<Call> ready_;
+  // Calls of a serial generation that wait for the one that runs; an entry exists while one does.
+  std::unordered_map<const app::Generation*, std::deque<Call>> serial_;
+  std::size_t queued_ = 0;
+  std::size_t running_ = 0;
+  std::size_t waiting_threads_ = 0;
+  bool ending_ = false;
+  std::function<void()> idle_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace sonicorn::worker

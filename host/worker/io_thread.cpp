@@ -1,0 +1,147 @@
+#include "worker/io_thread.hpp"
+
+#include <fmt/format.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <future>
+#include <thread>
+#include <utility>
+
+#include "http/loop.hpp"
+#include "worker/acceptor.hpp"
+
+namespace sonicorn::worker {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::chrono::milliseconds kTick{250};
+
+}  // namespace
+
+class IoThread::Impl {
+ public:
+  Impl(unsigned index, Shared shared, std::span<const int> listening)
+      : io_(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO), sockets_(io_), timer_(io_), shared_(shared),
+        listening_(listening.begin(), listening.end()) {
+    std::promise<void> made;
+    std::future<void> ready = made.get_future();
+    thread_ = std::thread([this, index, &made] {
+      ::pthread_setname_np(::pthread_self(), fmt::format("io-{}", index).c_str());
+      run(made);
+    });
+    try {
+      ready.get();
+    } catch (...) {
+      thread_.join();
+      throw;
+    }
+  }
+
+  ~Impl() {
+    asio::post(io_, [this] { io_.stop(); });
+    thread_.join();
+  }
+
+  void stop(std::function<void()> closed, std::function<void()> emptied) {
+    asio::post(io_, [this, closed = std::move(closed), emptied = std::move(emptied)] {
+      for (const auto& acceptor : acceptors_) acceptor->stop();
+      closed();
+      loop_->stop(emptied);
+      start_ticking();
+    });
+  }
+
+  void abort() {
+    asio::post(io_, [this] { loop_->abort(); });
+  }
+
+  app::Generation* running() const { return loop_->running(); }
+
+ private:
+  // `made` is told when the thread serves, or why it cannot.
+  void run(std::promise<void>& made) {
+    std::unique_ptr<http::Loop> loop;
+    try {
+      loop = std::make_unique<http::Loop>(shared_.router, shared_.limits, shared_.executor,
+                                          shared_.open);
+      for (const int fd : listening_) {
+        acceptors_.push_back(std::make_unique<Acceptor>(*loop, fd, shared_.open, shared_.most));
+      }
+      sockets_.assign(::dup(loop->sockets().descriptor()));
+    } catch (...) {
+      acceptors_.clear();
+      return made.set_exception(std::current_exception());
+    }
+    loop_ = loop.get();
+    watch();
+    made.set_value();
+    io_.run();
+    acceptors_.clear();
+  }
+
+  // Asio's reactor watches the whole set as one descriptor.
+  void watch() {
+    sockets_.async_wait(asio::posix::stream_descriptor::wait_read,
+                        [this](const boost::system::error_code& error) {
+                          if (error) return;
+                          loop_->serve_ready();
+                          start_ticking();
+                          watch();
+                        });
+  }
+
+  // Time passes only for those who wait: with no connection there is no timer.
+  void start_ticking() {
+    if (ticking_ || !anybody_waits()) return;
+    ticking_ = true;
+    timer_.expires_after(kTick);
+    timer_.async_wait([this](const boost::system::error_code& error) {
+      ticking_ = false;
+      if (error) return;
+      loop_->tick();
+      for (const auto& acceptor : acceptors_) acceptor->resume();
+      start_ticking();
+    });
+  }
+
+  bool anybody_waits() const {
+    return loop_->size() != 0 ||
+           std::any_of(acceptors_.begin(), acceptors_.end(),
+                       [](const auto& acceptor) { return acceptor->paused(); });
+  }
+
+  // One thread runs it and owns its descriptors and timers; others only post.
+  asio::io_context io_;
+  asio::posix::stream_descriptor sockets_;
+  asio::steady_timer timer_;
+  Shared shared_;
+  std::vector<int> listening_;
+  http::Loop* loop_ = nullptr;
+  std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  bool ticking_ = false;
+  std::thread thread_;
+};
+
+IoThread::IoThread(unsigned index, Shared shared, std::span<const int> listening)
+    : impl_(std::make_unique<Impl>(index, shared, listening)) {}
+
+IoThread::~IoThread() = default;
+
+void IoThread::stop(std::function<void()> closed, std::function<void()> emptied) {
+  impl_->stop(std::move(closed), std::move(emptied));
+}
+
+void IoThread::abort() { impl_->abort(); }
+
+app::Generation* IoThread::running() const { return impl_->running(); }
+
+}  // namespace sonicorn::worker

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "config/config.hpp"
+#include "http/pool_call.hpp"
+#include "routing/router.hpp"
+
+namespace sonicorn::worker {
+
+// One thread that serves connections, with an io_context of its own. The methods are for the thread that
+// made it.
+class IoThread {
+ public:
+  struct Shared {
+    const routing::Router& router;
+    const config::Limits& limits;
+    http::Executor& executor;
+    std::atomic<std::size_t>& open;  // connections of all threads
+    std::size_t most;                // their limit
+  };
+
+  // Serves what arrives on `listening` from now on; the sockets stay the caller's and outlive it.
+  IoThread(unsigned index, Shared shared, std::span<const int> listening);
+  // Joins. REQUIRES: stopped or aborted, and no handler that never returns.
+  ~IoThread();
+  IoThread(const IoThread&) = delete;
+  IoThread& operator=(const IoThread&) = delete;
+
+  // Takes in who has connected already and accepts no more, then calls `closed`; lets requests in hand end, and
+  // calls `emptied` when no connection is left. Both are called on the I/O thread.
+  void stop(std::function<void()> closed, std::function<void()> emptied);
+
+  // Cuts what is left.
+  void abort();
+
+  // The generation whose handler runs on this thread now, or null. Thread-safe.
+  app::Generation* running() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sonicorn::worker
