@@ -1,0 +1,102 @@
+#include "worker/serve.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+
+#include "cli/command.hpp"
+#include "config/load.hpp"
+#include "config/range.hpp"
+#include "core/log.hpp"
+
+namespace sonicorn::cli {
+namespace {
+
+constexpr std::string_view kFooter = R"(Examples:
+  sonicorn serve ./hello.so
+  sonicorn serve /=./site.so /api=./api.so --bind 0.0.0.0:8080 --bind unix:/run/site.sock
+  sonicorn serve -c sonicorn.toml --log-level debug
+
+A flag wins over the file. --bind replaces the addresses of the file; apps named here are added to those
+of the file. Requests go to the app with the longest mount that matches.
+
+SIGTERM and SIGINT stop it: no new connections, the requests in flight finish within the grace, each
+app's shutdown is called once. A second signal ends it at once.
+
+Exit status: 0 stopped as asked, 1 it could not start or an app failed, 2 the command line is wrong.)";
+
+// A file that is not there is a broken app like any other: where those are to be skipped, the
+// server reports it when it loads what there is.
+void forgive_missing_files(config::Loaded& loaded) {
+  if (!loaded.config.skip_broken) return;
+  std::erase_if(loaded.errors,
+                [](const core::Error& error) { return error.id == "config.missing_file"; });
+}
+
+int serve(const config::Flags& flags) {
+  if (!flags.file && flags.apps.empty()) {
+    return usage_error("serve",
+                       "no app: name a .so file, as in \"sonicorn serve ./hello.so\", or a "
+                       "configuration with -c FILE");
+  }
+  config::Loaded loaded = config::load(flags);
+  forgive_missing_files(loaded);
+  if (!loaded.errors.empty()) {
+    print_errors(loaded.errors);
+    const bool usage =
+        std::any_of(loaded.errors.begin(), loaded.errors.end(),
+                    [](const core::Error& error) { return error.id == "config.bad_flag"; });
+    return usage ? kUsage : kFailed;
+  }
+  core::log::set_level(loaded.config.log_level);
+  return worker::serve(loaded.config);
+}
+
+}  // namespace
+
+Command add_serve(CLI::App& root) {
+  CLI::App* const app =
+      root.add_subcommand("serve", "Serve apps over HTTP until a signal stops it");
+  const auto flags = std::make_shared<config::Flags>();
+  app->add_option("FILE", flags->apps,
+                  "FILE.so, or /MOUNT=FILE.so to serve the app below a prefix\n(default mount: /)")
+      ->type_name("");
+  app->add_option("-c,--config", flags->file, "Read this TOML file; 'sonicorn check' checks it")
+      ->type_name("FILE")
+      ->take_last();
+  app->add_option("-b,--bind", flags->binds,
+                  "Listen on HOST:PORT, [IPV6]:PORT or unix:PATH; repeat for more.\n"
+                  "Port 0 lets the kernel choose; what was bound is printed\n"
+                  "(default: 127.0.0.1:8000)")
+      ->type_name("ADDRESS")
+      ->allow_extra_args(false);
+  app->add_option("-t,--threads", flags->threads,
+                  fmt::format("Threads for connections and for apps that never block:\n"
+                              "{} (default: the processors available)",
+                              allowed(config::kThreads)))
+      ->type_name("N")
+      ->take_last();
+  app->add_option("--blocking-threads", flags->blocking_threads,
+                  fmt::format("At most so many threads for apps that may block:\n"
+                              "{} (default: {})",
+                              allowed(config::kBlockingThreads), config::Config{}.blocking_threads))
+      ->type_name("N")
+      ->take_last();
+  app->add_option("--grace", flags->grace,
+                  fmt::format("How long requests in flight may take when the server stops:\n"
+                              "{}, fractions allowed (default: {})",
+                              allowed(config::kGrace), config::Config{}.grace.count() / 1000))
+      ->type_name("SECONDS")
+      ->take_last();
+  app->add_flag("--skip-broken", flags->skip_broken,
+                "Serve without apps that are refused, instead of not starting");
+  app->add_option("--log-level", flags->log_level, "debug, info, warning or error (default: info)")
+      ->type_name("LEVEL")
+      ->take_last();
+  app->footer(std::string(kFooter));
+  return {app, [flags] { return serve(*flags); }};
+}
+
+}  // namespace sonicorn::cli
