@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# The SDK as an outsider meets it: installed alone, found by find_package, used in four lines of CMake, for
+# an app in C, one in C++, and for every sample; the .so files are then looked at.
+# Usage: outsider.sh SOURCE_DIR
+set -euo pipefail
+
+source=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+unset CFLAGS CXXFLAGS LDFLAGS Sonicorn_DIR Sonicorn_ROOT CMAKE_PREFIX_PATH
+
+fail() {
+  echo "FAILED: $*"
+  exit 1
+}
+
+# build FOLDER NAME: configures and builds a project against the installed SDK alone.
+build() {
+  cmake -S "$1" -B "$work/build/$2" -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$work/sdk" \
+    -DCMAKE_C_FLAGS="-Wall -Wextra -Wpedantic -Werror" \
+    -DCMAKE_CXX_FLAGS="-Wall -Wextra -Wpedantic -Werror" >"$work/log" 2>&1 &&
+    cmake --build "$work/build/$2" >>"$work/log" 2>&1
+}
+
+# exports FILE: what it defines for others, a line each.
+exports() { nm -D --defined-only "$1" | awk '{print $2, $3}' | sort; }
+
+# examine FILE SYMBOL...: exactly these functions are exported, and nothing about the file is odd.
+examine() {
+  local file=$1 expected
+  shift
+  expected=$(printf 'T sonicorn_%s\n' "$@" | sort)
+  [[ "$(exports "$file")" == "$expected" ]] || fail "$file exports $(exports "$file")"
+  readelf -SW "$file" | grep >/dev/null '\.note\.sonicorn *NOTE' || fail "$file has no note"
+  readelf -nW "$file" | grep >/dev/null 'Build ID' || fail "$file has no build-id"
+  readelf -sW "$file" | grep >/dev/null UNIQUE && fail "$file has unique symbols"
+  readelf -lW "$file" | grep GNU_STACK | grep >/dev/null 'RWE' && fail "$file has an executable stack"
+  return 0
+}
+
+cmake -S "$source/plugin-sdk" -B "$work/sdk-build" >"$work/log" 2>&1 || fail "$(cat "$work/log")"
+cmake --install "$work/sdk-build" --prefix "$work/sdk" >"$work/log" 2>&1 || fail "$(cat "$work/log")"
+
+mkdir "$work/in-cpp" "$work/in-c" "$work/misspelt" "$work/unmarked"
+cat >"$work/in-cpp/CMakeLists.txt" <<'FILE'
+cmake_minimum_required(VERSION 3.21)
+project(in-cpp LANGUAGES CXX)
+find_package(Sonicorn 1.0 REQUIRED)
+sonicorn_add_app(in-cpp app.cpp VERSION 1.2 DESCRIPTION "Says \"hello\"; twice")
+FILE
+cat >"$work/in-cpp/app.cpp" <<'FILE'
+#include <sonicorn/app.hpp>
+#include <string>
+template <class T> int& counter() { static int count = 0; return count; }
+struct App {
+  sonicorn::Response on_request(const sonicorn::Request&) {
+    return sonicorn::Response::text(std::to_string(++counter<App>()));
+  }
+  void shutdown() {}
+};
+SONICORN_APP(App, on_request, shutdown)
+FILE
+cat >"$work/in-c/CMakeLists.txt" <<'FILE'
+cmake_minimum_required(VERSION 3.21)
+project(in-c LANGUAGES C)
+find_package(Sonicorn 1.0 REQUIRED)
+sonicorn_add_app(in-c app.c VERSION 1.2 DESCRIPTION "Says \"hello\"; twice")
+FILE
+cat >"$work/in-c/app.c" <<'FILE'
+#include <sonicorn/sonicorn.h>
+int visible_by_default(void);
+int visible_by_default(void) { return 1; }
+int32_t sonicorn_health(const sonicorn_context* context, void* state) {
+  (void)context, (void)state;
+  return SONICORN_OK;
+}
+FILE
+build "$work/in-cpp" in-cpp || fail "$(cat "$work/log")"
+build "$work/in-c" in-c || fail "$(cat "$work/log")"
+examine "$work/build/in-cpp/in-cpp.so" start on_request shutdown
+examine "$work/build/in-c/in-c.so" health
+for file in "$work/build/in-cpp/in-cpp.so" "$work/build/in-c/in-c.so"; do
+  strings "$file" | grep -F >/dev/null '{"version": "1.2", "description": "Says \"hello\"; twice"}' ||
+    fail "$file lacks the manifest of its build"
+done
+
+# A wrong export ends the build with what to do.
+sed 's/in-c/misspelt/' "$work/in-c/CMakeLists.txt" >"$work/misspelt/CMakeLists.txt"
+cat >"$work/misspelt/app.c" <<'FILE'
+#include <sonicorn/sonicorn.h>
+SONICORN_EXPORT int32_t sonicorn_shutdwon(void);
+int32_t sonicorn_shutdwon(void) { return 0; }
+SONICORN_EXPORT int32_t sonicorn_banana;
+int32_t sonicorn_banana = 1;
+FILE
+build "$work/misspelt" misspelt && fail 'a misspelt attribute was built'
+grep -q 'sonicorn_shutdwon is not an attribute; did you mean sonicorn_shutdown?' "$work/log" ||
+  fail "no remedy: $(cat "$work/log")"
+grep -q 'sonicorn_banana is not an attribute; the prefix' "$work/log" ||
+  fail "no remedy: $(cat "$work/log")"
+
+printf '%s\n' 'cmake_minimum_required(VERSION 3.21)' 'project(unmarked LANGUAGES C)' \
+  'find_package(Sonicorn 1.0 REQUIRED)' 'sonicorn_add_app(unmarked app.c)' \
+  >"$work/unmarked/CMakeLists.txt"
+cp "$work/in-c/app.c" "$work/unmarked/app.c"
+build "$work/unmarked" unmarked && fail 'an app without an ABI mark was built'
+grep -q 'it has no ABI mark' "$work/log" || fail "no remedy: $(cat "$work/log")"
+
+# Samples and plugins are projects of their own.
+for folder in "$source"/samples/*/ "$source"/plugins/*/; do
+  name=$(basename "$folder")
+  cp -r "$folder" "$work/sample-$name"
+  build "$work/sample-$name" "$name" || fail "$name: $(cat "$work/log")"
+  readelf -sW "$work/build/$name/$name.so" | grep >/dev/null UNIQUE && fail "$name has unique symbols"
+  exports "$work/build/$name/$name.so" | grep -v '^T sonicorn_' && fail "$name exports more"
+  echo "$name built"
+done
+examine "$work/build/hello-c/hello-c.so" on_request
+examine "$work/build/hello/hello.so" start on_request
+examine "$work/build/background-thread/background-thread.so" start on_request shutdown
+examine "$work/build/todo/todo.so" start on_request shutdown
+examine "$work/build/start-page/start-page.so" start on_request
+echo 'passed'

@@ -1,0 +1,13 @@
+/* The smallest app that answers, without a single libc call. */
+#include <sonicorn/sonicorn.h>
+
+SONICORN_ABI_MARK;
+
+int32_t sonicorn_on_request(const sonicorn_context* context, void* state,
+                            const sonicorn_request* request, sonicorn_response* response) {
+  (void)context;
+  (void)state;
+  (void)request;
+  response->body = SONICORN_STRING("only on_request\n");
+  return SONICORN_OK;
+}

@@ -1,0 +1,134 @@
+#include <algorithm>
+
+#include "support/support.hpp"
+
+// What `serve` does with apps that it cannot run: it says which, why and what to do, and binds
+// nothing.
+
+using namespace support;
+using std::string;
+
+namespace {
+
+// A configuration with a short limit for a load that hangs.
+string configuration(const TemporaryFolder& folder, const string& apps) {
+  write_file(folder / "c.toml", "bind = \"127.0.0.1:0\"\nload_time = 1\n" + apps);
+  return folder / "c.toml";
+}
+
+string refusal_of(const string& name) {
+  const TemporaryFolder folder;
+  const Outcome outcome = run_sonicorn({"serve", "-c", configuration(folder, app_entry("/", name))},
+                                       {{"TMPDIR", folder.path()}});
+  CAPTURE(outcome.errors);
+  CHECK(outcome.ending.signal == 0);
+  CHECK(outcome.ending.status != 0);
+  CHECK(outcome.output.find("Listening") == string::npos);
+  CHECK(outcome.errors.find(name + ".so") != string::npos);
+  return outcome.errors;
+}
+
+}  // namespace
+
+TEST_SUITE("refuse") {
+  TEST_CASE("an app that cannot be loaded is refused before anything is bound") {
+    const std::vector<std::pair<string, string>> expected{
+        {"wrong_major", "2"},
+        {"newer_minor", "1.99"},
+        {"missing_symbol", "function_that_nobody_defines"},
+        {"data_attribute", "sonicorn_on_request"},
+        {"requires_missing", "com.example.nothing/1"},
+        {"bad_manifest", "blocking"},
+        {"no_mark", "ABI"},
+        {"constructor_crashes", "SIGSEGV"},
+        {"constructor_hangs", "1 s"},
+        {"constructor_exits", "exit"},
+        {"start_fails", "the database is away"},
+        {"constructor_throws", "no plutonium left"},
+    };
+    for (const auto& [name, cause] : expected) {
+      CAPTURE(string(name));
+      const string refusal = refusal_of(name);
+      CHECK_MESSAGE(refusal.find(cause) != string::npos, refusal);
+    }
+  }
+
+  TEST_CASE("files that are no apps are refused") {
+    const TemporaryFolder folder;
+    write_file(folder / "text.so", "#!/bin/sh\n");
+    write_file(folder / "empty.so", "");
+    const string whole = read_file(fixture("echo"));
+    write_file(folder / "cut.so", std::string_view(whole).substr(0, whole.size() / 3));
+    for (const char* name : {"text.so", "empty.so", "cut.so", "missing.so"}) {
+      CAPTURE(string(name));
+      const Outcome outcome = run_sonicorn({"serve", "--bind", "127.0.0.1:0", folder / name});
+      CHECK(outcome.ending.signal == 0);
+      CHECK(outcome.ending.status != 0);
+      CHECK(outcome.output.find("Listening") == string::npos);
+      CHECK(outcome.errors.find(name) != string::npos);
+      CHECK(outcome.errors.size() < 2000);
+    }
+  }
+
+  TEST_CASE("one bad app among good ones keeps the server from starting") {
+    const TemporaryFolder folder;
+    const Outcome outcome = run_sonicorn(
+        {"serve", "-c",
+         configuration(folder, app_entry("/a", "echo") + app_entry("/b", "missing_symbol"))});
+    CHECK(outcome.ending.status > 0);
+    CHECK(outcome.output.find("Listening") == string::npos);
+    CHECK(outcome.errors.find("missing_symbol.so") != string::npos);
+  }
+
+  TEST_CASE("with --skip-broken the others are served") {
+    for (const char* broken : {"missing_symbol", "constructor_crashes", "constructor_hangs",
+                               "constructor_exits", "start_fails", "wrong_major"}) {
+      CAPTURE(string(broken));
+      Server server(
+          {.toml = "load_time = 1\n" + app_entry("/bad", broken) + app_entry("/echo", "echo"),
+           .arguments = {"--skip-broken"}});
+      CHECK(ask(server.tcp(), get("/echo?show=method")).body == "GET");
+      CHECK(ask(server.tcp(), get("/bad")).status == 404);
+      CHECK(server.log().find(string(broken) + ".so") != string::npos);
+    }
+  }
+
+  TEST_CASE("skip_broken of the configuration does the same") {
+    Server server({.toml = "skip_broken = true\n" + app_entry("/bad", "wrong_major") +
+                           app_entry("/echo", "echo")});
+    CHECK(ask(server.tcp(), get("/echo")).status == 200);
+  }
+
+  TEST_CASE("apps with hazards, and an app that exports nothing, are served") {
+    Server server(
+        {.files = {mounted("/nodelete", "nodelete"), mounted("/tls", "static_tls"),
+                   mounted("/unique", "unique_symbols"), mounted("/nothing", "exports_nothing"),
+                   mounted("/misspelt", "misspelt"), mounted("/full", "full_manifest")}});
+    CHECK(ask(server.tcp(), get("/nodelete")).body == "nodelete\n");
+    CHECK(ask(server.tcp(), get("/tls")).body == "tls\n");
+    CHECK(ask(server.tcp(), get("/unique")).body == "unique symbols\n");
+    CHECK(ask(server.tcp(), get("/misspelt")).body == "misspelt\n");
+    CHECK(server.log().find("sonicorn_shutdwon") != string::npos);
+  }
+
+  TEST_CASE("an app that started is shut down when another cannot start") {
+    const TemporaryFolder folder;
+    const string journal = folder / "journal";
+    const string settings = "settings = { journal = \"" + journal + "\" }";
+    const Outcome outcome =
+        run_sonicorn({"serve", "-c",
+                      configuration(folder, app_entry("/a", "journal", settings) +
+                                                app_entry("/b", "start_fails"))});
+    CHECK(outcome.ending.status > 0);
+    const auto lines = read_lines(journal);
+    const auto calls = [&](const string& name) {
+      return std::count_if(lines.begin(), lines.end(), [&](const string& line) {
+        return line.find("\"call\":\"" + name + "\"") != string::npos;
+      });
+    };
+    CHECK(calls("start") == 1);
+    CHECK(calls("shutdown") == 1);
+    REQUIRE(lines.size() >= 2);
+    CHECK(lines[1].find("\"reason\":12") != string::npos);
+  }
+}
