@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The servers that are compared: each a child process on a loopback port of its own."""
+
+import ctypes
+import os
+import select
+import signal
+import socket
+import subprocess
+import time
+
+HELLO = "Hello, world\n"
+TEN_KILOBYTES = 10_000
+MEGABYTE = 1_000_000
+MINIMAL_REQUEST = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+POST_HEAD = f"POST / HTTP/1.1\r\nContent-Length: {MEGABYTE}\r\nHost: x\r\n\r\n"
+
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+
+
+class BenchError(Exception):
+    """A measurement could not be made; the text says why."""
+
+
+class Server:
+    """One child process with its descendants, pinned to `core` if given, stopped on leaving `with`.
+
+    `port` None: the child prints "Listening on http://HOST:PORT" as its first such line.
+    `seconds` bounds both the start and the stop.
+    """
+
+    def __init__(self, name, command, folder, *, core=None, port=None, fds=(), env=None,
+                 seconds=15):
+        self.name = name
+        self.port = port
+        self._command = command
+        self._core = core
+        self._fds = fds
+        self._env = env
+        self._seconds = seconds
+        self._log_path = os.path.join(folder, f"{name}.log")
+
+    def __enter__(self):
+        with open(self._log_path, "wb") as log:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
+                pass_fds=self._fds, env=self._env, preexec_fn=self._before_exec)
+        for fd in self._fds:
+            os.close(fd)
+        try:
+            if self.port is None:
+                self.port = self._read_port()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def _before_exec(self):
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if self._core is not None:
+            os.sched_setaffinity(0, {self._core})
+
+    def _read_port(self):
+        deadline = time.monotonic() + self._seconds
+        output = self._process.stdout.fileno()
+        text = ""
+        while "\n" not in text.partition("Listening on http://")[2]:
+            ready, _, _ = select.select([output], [], [], max(0, deadline - time.monotonic()))
+            piece = os.read(output, 4096).decode(errors="replace") if ready else ""
+            if not piece:
+                why = "ended" if ready else f"did not listen within {self._seconds} s"
+                raise BenchError(f"{self.name} {why}: {self.log_tail()}")
+            text += piece
+        return int(text.partition("Listening on http://")[2].split()[0].rsplit(":", 1)[1])
+
+    def log_tail(self):
+        with open(self._log_path, encoding="utf-8", errors="replace") as log:
+            lines = [line for line in log if not line.startswith("==")]  # "==": valgrind's own
+        return "".join(lines)[-400:].strip() or "it wrote nothing to standard error"
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def alive(self):
+        return self._process.poll() is None
+
+    def stop(self):
+        """Asks it to end, and makes it when it does not within its time."""
+        self._process.terminate()
+        try:
+            self._process.communicate(timeout=self._seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate(timeout=self._seconds)
+
+    def _processes(self):
+        parents = {}
+        for entry in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{entry}/stat", encoding="utf-8") as stat:
+                    parents[int(entry)] = int(stat.read().rpartition(")")[2].split()[1])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        family = [self.pid]
+        for member in family:
+            family.extend(pid for pid, parent in parents.items() if parent == member)
+        return family
+
+    def cpu_seconds(self):
+        """User and system time of the process and its descendants."""
+        ticks = 0
+        for pid in self._processes():
+            with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
+                fields = stat.read().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def anonymous_bytes(self):
+        """Resident anonymous memory (heap and stacks) of the process and its descendants."""
+        total = 0
+        for pid in self._processes():
+            with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+                total += sum(int(line.split()[1]) for line in status if line.startswith("RssAnon:"))
+        return total * 1024
+
+
+class Servers:
+    """Makes the servers of one run, not yet started; `wrapper` is a command to run one under."""
+
+    def __init__(self, repository, build, folder):
+        self._folder = folder
+        self._binary = os.path.join(build, "bin", "sonicorn")
+        self._hello = os.path.join(build, "apps", "hello.so")
+        self._compile(repository)
+
+    def _compile(self, repository):
+        here = os.path.join(repository, "tests", "bench")
+        compiler = os.environ.get("CC", "cc")
+        for name in ("load", "raw_epoll", "raw_echo"):
+            self._cc(compiler, os.path.join(here, f"{name}.c"), "-o", self.path(name))
+        self._cc(compiler, "-shared", "-fPIC", "-fvisibility=hidden",
+                 "-I" + os.path.join(repository, "plugin-sdk", "include"),
+                 os.path.join(here, "bench_app.c"), "-o", self.path("bench_app.so"))
+        with open(self.path("ten_kilobytes"), "wb") as file:
+            file.write(bytes(TEN_KILOBYTES))
+
+    @staticmethod
+    def _cc(compiler, *arguments):
+        subprocess.run([compiler, "-std=c11", "-O2", *arguments], check=True)
+
+    def path(self, name):
+        return os.path.join(self._folder, name)
+
+    def sonicorn(self, app=None, *, wrapper=(), **options):
+        command = [*wrapper, self._binary, "serve", app or self._hello,
+                   "--bind", "127.0.0.1:0", "--threads", "1"]
+        return Server("sonicorn", command, self._folder, **options)
+
+    def raw_epoll(self, body_size=len(HELLO), *, wrapper=(), **options):
+        command = [*wrapper, self.path("raw_epoll"), str(len(MINIMAL_REQUEST)), str(body_size)]
+        return Server("raw_epoll", command, self._folder, **options)
+
+    def raw_echo(self, **options):
+        command = [self.path("raw_echo"), str(len(POST_HEAD)), str(MEGABYTE)]
+        return Server("raw_echo", command, self._folder, **options)
+
+    def nginx(self, *, static=False, wrapper=(), **options):
+        """One worker in a prefix of its own; it inherits its socket, so that no port is guessed."""
+        prefix = self.path(f"nginx-{'static' if static else 'return'}")
+        os.makedirs(prefix, exist_ok=True)
+        listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        port = listener.getsockname()[1]
+        fd = listener.detach()
+        answer = (f"root {self._folder}; try_files /ten_kilobytes =404;" if static
+                  else f'return 200 "{HELLO[:-1]}\\n";')
+        with open(os.path.join(prefix, "nginx.conf"), "w", encoding="utf-8") as file:
+            file.write(nginx_configuration(prefix, port, answer))
+        command = [*wrapper, nginx_binary(), "-e", "stderr", "-p", prefix,
+                   "-c", os.path.join(prefix, "nginx.conf")]
+        return Server("nginx", command, self._folder, port=port, fds=(fd,),
+                      env={**os.environ, "NGINX": f"{fd};"}, **options)
+
+
+def nginx_binary():
+    for folder in (*os.environ.get("PATH", "").split(os.pathsep), "/usr/sbin"):
+        if os.access(os.path.join(folder, "nginx"), os.X_OK):
+            return os.path.join(folder, "nginx")
+    return None
+
+
+def nginx_configuration(prefix, port, answer):
+    user = "user root;" if os.geteuid() == 0 else ""
+    return f"""
+        {user} daemon off; worker_processes 1;
+        pid {prefix}/pid; error_log stderr warn;
+        events {{ worker_connections 4096; }}
+        http {{
+          access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;
+          default_type text/plain;
+          client_body_temp_path {prefix}/body; proxy_temp_path {prefix}/proxy;
+          fastcgi_temp_path {prefix}/fastcgi; uwsgi_temp_path {prefix}/uwsgi;
+          scgi_temp_path {prefix}/scgi;
+          server {{ listen 127.0.0.1:{port}; location / {{ {answer} }} }}
+        }}
+    """
