@@ -114,12 +114,12 @@ inline bool has_control(std::string_view text) {
     std::memcpy(&word, from, sizeof(word));
     const std::uint64_t below_space = (word - kOnes * 0x20) & ~word & kHighs;
     const std::uint64_t del = word ^ (kOnes * 0x7f);
-    return (below_space | ((del - kOnes) & ~del & kHighs)) != 0;
+    return below_space | ((del - kOnes) & ~del & kHighs);
   };
   if (text.size() >= 8) {
-    bool found = suspicious(end - 8);
-    for (; end - at >= 8 && !found; at += 8) found = suspicious(at);
-    if (!found) return false;
+    std::uint64_t found = suspicious(end - 8);
+    for (; end - at > 8; at += 8) found |= suspicious(at);
+    if (found == 0) return false;
     // A tab looks suspicious, and is not.
     at = text.data();
   }
@@ -129,11 +129,33 @@ inline bool has_control(std::string_view text) {
 
 constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
-// Whether `name` is `lower_name`, which is in lower case, but for the case of its letters.
-constexpr bool is_named(std::string_view name, std::string_view lower_name) {
-  if (name.size() != lower_name.size()) return false;
-  for (std::size_t i = 0; i < name.size(); ++i) {
-    if (lower(name[i]) != lower_name[i]) return false;
+// Whether `text` is `lower_text`, but for the case of its letters. `lower_text` consists of lower-case letters,
+// digits, "-" and "/"; `text` holds no control characters.
+inline bool is_named(std::string_view text, std::string_view lower_text) {
+  if (text.size() != lower_text.size()) return false;
+  // Of all that can be in `text`, setting this bit makes only letters equal that were not: it is what an
+  // upper-case letter lacks, and what digits and marks below "@" have.
+  constexpr std::uint64_t kCase = 0x2020202020202020;
+  const char* const a = text.data();
+  const char* const b = lower_text.data();
+  const auto same = [&]<class Word>(Word, std::size_t at) {
+    Word left;
+    Word right;
+    std::memcpy(&left, a + at, sizeof(Word));
+    std::memcpy(&right, b + at, sizeof(Word));
+    return (left | static_cast<Word>(kCase)) == right;
+  };
+  const std::size_t size = text.size();
+  std::size_t at = 0;
+  for (; size - at >= 8; at += 8) {
+    if (!same(std::uint64_t{}, at)) return false;
+  }
+  if (size - at >= 4) {
+    if (!same(std::uint32_t{}, at)) return false;
+    at += 4;
+  }
+  for (; at < size; ++at) {
+    if (!same(std::uint8_t{}, at)) return false;
   }
   return true;
 }

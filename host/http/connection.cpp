@@ -25,6 +25,11 @@ constexpr std::size_t kBodyRead = 16 * 1024;
 constexpr std::size_t kMaxBodyRead = 256 * 1024;
 constexpr std::uint32_t kMaxDiscard = 1024 * 1024;
 
+// `used` is never beyond the end, so there is no bound to check.
+std::string_view rest_of(std::string_view input, std::size_t used) {
+  return {input.data() + used, input.size() - used};
+}
+
 }  // namespace
 
 Connection::Connection(Loop& loop, int fd, std::string_view remote)
@@ -85,7 +90,7 @@ void Connection::read_body_in_place(std::uint64_t left) {
 void Connection::take_input(std::string_view input) {
   if (carry_.empty()) {
     const std::size_t used = process(input);
-    if (!closed()) carry_.append(input.substr(used));
+    if (used != input.size() && !closed()) carry_.append(rest_of(input, used));
   } else {
     carry_.append(input);
     carry_.erase_front(process(carry_.view()));
@@ -97,7 +102,7 @@ std::size_t Connection::process(std::string_view input) {
   std::size_t used = 0;
   while (reading() && used < input.size()) {
     std::size_t taken = 0;
-    Engine::Step step = engine_.receive(input.substr(used), taken, request());
+    Engine::Step step = engine_.receive(rest_of(input, used), taken, request());
     used += taken;
     if (step == Engine::Step::head) step = accept_body(input, used);
     if (step == Engine::Step::refused) {
@@ -124,7 +129,7 @@ Engine::Step Connection::accept_body(std::string_view input, std::size_t& used) 
   app_ = now.server_wide ? nullptr : loop_.router_.find(now.path);
   std::size_t taken = 0;
   const std::uint64_t limit = app_ != nullptr ? app_->body_limit() : loop_.limits_.body;
-  const Engine::Step step = engine_.accept_body(limit, input.substr(used), taken, now);
+  const Engine::Step step = engine_.accept_body(limit, rest_of(input, used), taken, now);
   used += taken;
   if (step == Engine::Step::more && app_ != nullptr && engine_.take_continue()) {
     output().append(kContinue);
@@ -226,10 +231,11 @@ void Connection::send(const Request& to, AppResponse& response) {
     return refuse(to, refusals::kAppFailed);
   }
   count_request(to);
-  loop_.writer_.write(output(), to, response, ending_);
+  Output& out = output();
+  loop_.writer_.write(out, to, response, ending_);
   // The memory behind what is borrowed is the request's or the response's, and both are used again. Only a
   // request can be kept from that.
-  if (!output().fleeting()) return;
+  if (!out.fleeting()) return;
   const std::string_view body(response.body.data, response.body.size);
   flush();
   echoing_ = stalled_ && to.owns(body);

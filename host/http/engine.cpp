@@ -64,7 +64,7 @@ Engine::Step Engine::accept_body(std::uint64_t limit, std::string_view input,
     if (length > limit) return refuse(refusals::kBodyTooLarge);
     if (length <= input.size()) {
       consumed = static_cast<std::size_t>(length);
-      return complete(input.substr(0, consumed), request);
+      return complete({input.data(), consumed}, request);
     }
     phase_ = Phase::sized;
   } else {

@@ -9,7 +9,8 @@ sonicorn_string abi(std::string_view text) { return {text.data(), text.size()}; 
 
 sonicorn_request abi_request(const Request& request, const app::App& app,
                              std::string_view remote) {
-  std::string_view path = request.path.substr(app.mount().size());
+  std::string_view path = request.path;
+  path.remove_prefix(app.mount().size());
   if (path.empty()) path = "/";
   return {
       .size = sizeof(sonicorn_request),

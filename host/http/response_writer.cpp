@@ -40,8 +40,7 @@ bool has_no_body(unsigned status) { return status == 204 || status == 304; }
 
 }  // namespace
 
-void ResponseWriter::set_time(std::time_t now) {
-  if (now == second_) return;
+void ResponseWriter::format_date(std::time_t now) {
   second_ = now;
   constexpr std::array<std::string_view, 7> kDays = {"Sun", "Mon", "Tue", "Wed",
                                                      "Thu", "Fri", "Sat"};
@@ -75,17 +74,17 @@ std::string_view ResponseWriter::name_fault(const sonicorn_response& response) {
   return {};
 }
 
-char* ResponseWriter::write_status_and_date(char* at, unsigned status, bool dated) const {
-  if (status == 200) {
-    at = put(at, kOk);
-  } else {
-    at = put(at, "HTTP/1.1 ");
-    at = std::to_chars(at, at + 3, status).ptr;
-    *at++ = ' ';
-    at = put(at, reason_phrase(status));
-    at = put(at, kEnd);
-  }
-  return dated ? put(at, {date_.data(), date_.size()}) : at;
+inline char* ResponseWriter::write_status(char* at, unsigned status) const {
+  if (status == 200) return put(at, kOk);
+  at = put(at, "HTTP/1.1 ");
+  at = std::to_chars(at, at + 3, status).ptr;
+  *at++ = ' ';
+  at = put(at, reason_phrase(status));
+  return put(at, kEnd);
+}
+
+inline char* ResponseWriter::write_date(char* at) const {
+  return put(at, {date_.data(), date_.size()});
 }
 
 void ResponseWriter::write(Output& output, const Request& request, AppResponse& response,
@@ -103,7 +102,8 @@ void ResponseWriter::write(Output& output, const Request& request, AppResponse& 
   if (copied) room += body.size();
 
   char* const begin = output.reserve(room);
-  char* at = write_status_and_date(begin, response.status, dated);
+  char* at = write_status(begin, response.status);
+  if (dated) at = write_date(at);
   if (!type.empty()) {
     at = put(at, kContentType);
     at = put(at, type);
@@ -146,7 +146,7 @@ void ResponseWriter::write_refusal(Output& output, const Refusal& refusal, bool 
            : fmt::format("{} {}: {}\n", refusal.status, reason_phrase(refusal.status),
                          refusal.message);
   char* const begin = output.reserve(512 + body.size());
-  char* at = write_status_and_date(begin, refusal.status, true);
+  char* at = write_date(write_status(begin, refusal.status));
   at = put(at, json ? "Content-Type: application/json\r\n"
                     : "Content-Type: text/plain; charset=utf-8\r\n");
   at = put(at, kContentLength);

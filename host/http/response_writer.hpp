@@ -18,7 +18,9 @@ namespace sonicorn::http {
 class ResponseWriter {
  public:
   // The time that answers are dated with from now on; cheap when the second is the same.
-  void set_time(std::time_t now);
+  void set_time(std::time_t now) {
+    if (now != second_) format_date(now);
+  }
 
   // Whether what an app filled in can be sent; the sentence says why not, and is empty when it can.
   static std::string_view fault_of(const sonicorn_response& response) {
@@ -41,7 +43,9 @@ class ResponseWriter {
 
  private:
   static std::string_view name_fault(const sonicorn_response& response);
-  char* write_status_and_date(char* at, unsigned status, bool dated) const;
+  void format_date(std::time_t now);
+  char* write_status(char* at, unsigned status) const;
+  char* write_date(char* at) const;
 
   std::time_t second_ = -1;
   std::array<char, 37> date_{};  // "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"

@@ -50,7 +50,6 @@ bool take_authority(std::string_view& text, std::string_view& authority) {
 }  // namespace
 
 bool parse_target(std::string_view text, Target& target) {
-  target = {};
   if (text.empty()) return false;
   if (text == "*") {
     target.asterisk = true;

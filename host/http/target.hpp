@@ -14,7 +14,7 @@ struct Target {
   bool plain = true;           // the path needs no canonical_path()
 };
 
-// Takes `text` apart; false for what is no target: the authority form, a relative path, a fragment, a
+// Takes `text` apart into a fresh `target`; false for what is no target: the authority form, a relative path, a fragment, a
 // space, a control character or a byte above 0x7e.
 bool parse_target(std::string_view text, Target& target);
 
