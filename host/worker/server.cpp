@@ -26,6 +26,8 @@ namespace log = core::log;
 namespace {
 
 constexpr std::size_t kMostConnections = 10'000;
+// timeout(1) sends one wish as two signals, some microseconds apart.
+constexpr std::chrono::microseconds kSameSignal{500};
 // For cut connections to be closed, once the grace is over.
 constexpr std::chrono::milliseconds kAfterGrace{200};
 
@@ -57,6 +59,15 @@ std::size_t connection_limit(const config::Limits& limits) {
   rlimit descriptors{};
   if (::getrlimit(RLIMIT_NOFILE, &descriptors) != 0) return kMostConnections;
   return std::min<std::size_t>(kMostConnections, descriptors.rlim_cur / 10 * 8);
+}
+
+// A message about a file, with the whole path where it has only the name.
+std::string with_path(const std::filesystem::path& file, const std::string& message) {
+  const std::string path = file.string();
+  const std::string name = file.filename().string();
+  if (message.find(path) != std::string::npos) return message;
+  if (message.starts_with(name)) return path + message.substr(name.size());
+  return path + ": " + message;
 }
 
 // Code that was loaded stays mapped until the process ends: its static destructors run at exit, and a
@@ -111,6 +122,8 @@ void Server::watch_signals() {
 }
 
 void Server::on_signal(int number) {
+  const auto now = Clock::now();
+  if (number == why_.signal_number && now - signalled_ < kSameSignal) return;
   if (why_.signal_number != 0) {
     log::warning("{} after {}: ending at once, without waiting for apps", signal_name(number),
                  signal_name(why_.signal_number));
@@ -118,10 +131,11 @@ void Server::on_signal(int number) {
   }
   log::info("{}: stopping, with {} s of grace for requests in flight", signal_name(number),
             static_cast<double>(config_.grace.count()) / 1000.0);
+  signalled_ = now;
   why_.signal_number = number;
   why_.reason = reason_of(number);
   if (stage_ == Stage::shutting_down) return;
-  grace_ends_ = Clock::now() + config_.grace;
+  grace_ends_ = now + config_.grace;
   stop_wanted_ = true;
   if (stage_ == Stage::serving) return begin_stop();
   timer_.expires_at(grace_ends_);
@@ -162,8 +176,8 @@ bool Server::load_all() {
       loaded.app.reset();
     }
     for (const core::Error& reason : loaded.reasons) {
-      log::error("{}{}refused: {}: {}", wanted.where, wanted.where.empty() ? "" : ": ",
-                 wanted.file.string(), reason.message);
+      log::error("{}{}refused: {}", wanted.where, wanted.where.empty() ? "" : ": ",
+                 with_path(wanted.file, reason.message));
     }
     if (loaded.app == nullptr) {
       all_good = false;

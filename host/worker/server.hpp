@@ -73,6 +73,7 @@ class Server {
 
   Stage stage_ = Stage::starting;
   app::StopReason why_;
+  Clock::time_point signalled_;  // the first stop signal
   Clock::time_point grace_ends_;
   std::atomic<bool> stop_wanted_{false};
   int status_ = 0;
