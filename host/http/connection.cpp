@@ -271,6 +271,12 @@ void Connection::refuse_and_end(const Refusal& refusal) {
                               true, false);
 }
 
+void Connection::refuse_at_once() {
+  loop_.request_->reset();
+  refuse_and_end(refusals::kBusy);
+  settle();
+}
+
 void Connection::settle() {
   if (closed()) return loop_.output_.clear();
   if (!stalled_ && !output().empty()) flush();

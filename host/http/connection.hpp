@@ -41,6 +41,9 @@ class Connection final : public PollTarget,
 
   void on_ready(std::uint32_t events) override;
 
+  // There is no room for it: says so, and ends.
+  void refuse_at_once();
+
   // The pool's answer to the request in hand.
   void on_answer(std::unique_ptr<PoolCall> call);
 

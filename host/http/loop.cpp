@@ -61,16 +61,26 @@ std::uint64_t Loop::deadline_ns() const {
       std::chrono::nanoseconds((now_ + limits_.request_time).time_since_epoch()).count());
 }
 
-void Loop::adopt(int fd, std::string_view remote) {
+Connection* Loop::make(int fd, std::string_view remote) {
   read_clock();
   auto connection = std::make_unique<Connection>(*this, fd, remote);
   if (!sockets_.add(fd, EPOLLIN, *connection)) {
     ::close(fd);
-    return;
+    return nullptr;
   }
   ++count_;
   open_.fetch_add(1, std::memory_order_relaxed);
-  enter(*connection.release(), Phase::idle);
+  enter(*connection, Phase::idle);
+  return connection.release();
+}
+
+void Loop::adopt(int fd, std::string_view remote) {
+  make(fd, remote);
+  note_idle();
+}
+
+void Loop::refuse_busy(int fd, std::string_view remote) {
+  if (Connection* const connection = make(fd, remote)) connection->refuse_at_once();
 }
 
 void Loop::serve_ready() {
@@ -81,6 +91,7 @@ void Loop::serve_ready() {
     read_clock();
     sockets_.tell(ready);
     if (!dead_.empty()) bury();
+    note_idle();
     wait = kLullMs;
   }
 }
@@ -137,19 +148,8 @@ bool Loop::shed_idle() {
   if (list(Phase::idle).empty()) return false;
   list(Phase::idle).front().close();
   bury();
+  note_idle();
   return true;
-}
-
-void Loop::refuse_busy(int fd) {
-  Output output;
-  writer_.write_refusal(output, refusals::kBusy, false, false, true, false);
-  const std::string_view bytes = output.plain();
-  // A fresh socket has room for this; a peer that cannot take it is not waited for.
-  [[maybe_unused]] const ssize_t sent = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-  ::shutdown(fd, SHUT_WR);
-  // The request may be in the socket already, and closing over unread bytes would reset the answer away.
-  [[maybe_unused]] const ssize_t read = ::recv(fd, read_buffer_.get(), kReadSize, 0);
-  ::close(fd);
 }
 
 void Loop::stop(std::function<void()> emptied) {

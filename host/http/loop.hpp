@@ -45,8 +45,11 @@ class Loop final : private PollTarget {
   // Closes the connection that was idle for the longest, to make room; false when none is idle.
   bool shed_idle();
 
-  // Answers a new connection with 503 and ends it.
-  void refuse_busy(int fd);
+  // Whether some connection was idle when the thread last looked. For other threads: a hint.
+  bool has_idle() const { return has_idle_.load(std::memory_order_relaxed); }
+
+  // Answers an accepted socket with 503 and ends it once the peer has had the chance to read that.
+  void refuse_busy(int fd, std::string_view remote);
 
   // No connection is kept open beyond its request from now on; `emptied` is called when the last is gone.
   void stop(std::function<void()> emptied);
@@ -76,6 +79,8 @@ class Loop final : private PollTarget {
   void enter(Connection& connection, Phase phase);
   void retire(Connection& connection);
   void bury();
+  Connection* make(int fd, std::string_view remote);
+  void note_idle() { has_idle_.store(!list(Phase::idle).empty(), std::memory_order_relaxed); }
   void expire(Phase phase, std::chrono::milliseconds limit);
   List& list(Phase phase) { return lists_[static_cast<std::size_t>(phase)]; }
 
@@ -96,6 +101,7 @@ class Loop final : private PollTarget {
   std::atomic<std::size_t>& open_;
   std::function<void()> emptied_;
   std::atomic<app::Generation*> running_{nullptr};
+  std::atomic<bool> has_idle_{false};
 
   // Lent to the connection that is served now.
   std::unique_ptr<char[]> read_buffer_;

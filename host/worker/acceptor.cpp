@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "core/log.hpp"
 
@@ -17,6 +18,7 @@ namespace {
 
 // Few at a time, so that the other threads get theirs.
 constexpr int kBatch = 4;
+constexpr std::size_t kRefusalsAtOnce = 32;
 
 std::string_view write_peer(const sockaddr_storage& address,
                             std::array<char, INET6_ADDRSTRLEN>& out) {
@@ -34,8 +36,8 @@ std::string_view write_peer(const sockaddr_storage& address,
 }  // namespace
 
 Acceptor::Acceptor(http::Loop& loop, int fd, const std::atomic<std::size_t>& open,
-                   std::size_t most)
-    : loop_(loop), fd_(fd), open_(open), most_(most) {
+                   std::size_t most, std::function<bool()> shed_elsewhere)
+    : loop_(loop), fd_(fd), open_(open), most_(most), shed_elsewhere_(std::move(shed_elsewhere)) {
   loop_.sockets().add(fd_, EPOLLIN | EPOLLEXCLUSIVE, *this);
 }
 
@@ -46,31 +48,41 @@ void Acceptor::on_ready(std::uint32_t) {
 }
 
 bool Acceptor::accept_one() {
+  // Even refusals are connections for a while; beyond these the kernel queues.
+  if (open_.load(std::memory_order_relaxed) >= most_ + kRefusalsAtOnce) {
+    pause();
+    return false;
+  }
   sockaddr_storage address{};
   socklen_t size = sizeof(address);
   const int fd = ::accept4(fd_, reinterpret_cast<sockaddr*>(&address), &size,
                            SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0) {
-    if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO) return true;
-    if (errno == EAGAIN) return false;
-    return make_room(errno);
+    const int error = errno;
+    if (error == EINTR || error == ECONNABORTED || error == EPROTO) return true;
+    if (error == EAGAIN) return false;
+    if (loop_.shed_idle()) return true;
+    if (!shed_elsewhere_()) warn(error);
+    pause();
+    return false;
   }
-  if (open_.load(std::memory_order_relaxed) >= most_ && !loop_.shed_idle()) {
-    loop_.refuse_busy(fd);
-    return true;
-  }
-  std::array<char, INET6_ADDRSTRLEN> peer;
-  loop_.adopt(fd, write_peer(address, peer));
+  std::array<char, INET6_ADDRSTRLEN> text;
+  const std::string_view peer = write_peer(address, text);
+  const bool room = open_.load(std::memory_order_relaxed) < most_ || make_room();
+  room ? loop_.adopt(fd, peer) : loop_.refuse_busy(fd, peer);
   return true;
 }
 
-bool Acceptor::make_room(int error) {
-  if (loop_.shed_idle()) return true;
+bool Acceptor::make_room() { return loop_.shed_idle() || shed_elsewhere_(); }
+
+// At most once a second: who cannot accept now could not a moment ago.
+void Acceptor::warn(int error) {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - warned_ < std::chrono::seconds(1)) return;
+  warned_ = now;
   core::log::warning("cannot accept connections for a moment: {}; raise the limit of descriptors "
                      "(ulimit -n)",
                      std::strerror(error));
-  pause();
-  return false;
 }
 
 void Acceptor::pause() {

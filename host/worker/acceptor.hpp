@@ -1,7 +1,9 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
+#include <functional>
 
 #include "http/epoll_set.hpp"
 #include "http/loop.hpp"
@@ -14,8 +16,10 @@ namespace sonicorn::worker {
 class Acceptor final : public http::PollTarget {
  public:
   // `fd` is a non-blocking listening socket, which others may accept from too; it stays the caller's.
-  // `open` counts the connections of all loops, `most` is their limit.
-  Acceptor(http::Loop& loop, int fd, const std::atomic<std::size_t>& open, std::size_t most);
+  // `open` counts the connections of all loops, `most` is their limit. `shed_elsewhere` has another loop
+  // close an idle connection, and is false when none has one.
+  Acceptor(http::Loop& loop, int fd, const std::atomic<std::size_t>& open, std::size_t most,
+           std::function<bool()> shed_elsewhere);
 
   void on_ready(std::uint32_t events) override;
 
@@ -28,13 +32,16 @@ class Acceptor final : public http::PollTarget {
 
  private:
   bool accept_one();
-  bool make_room(int error);
+  bool make_room();
   void pause();
+  void warn(int error);
 
   http::Loop& loop_;
   int fd_;
   const std::atomic<std::size_t>& open_;
   std::size_t most_;
+  std::function<bool()> shed_elsewhere_;
+  std::chrono::steady_clock::time_point warned_;
   bool paused_ = false;
   bool stopped_ = false;
 };

@@ -24,6 +24,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::milliseconds kTick{250};
+constexpr std::chrono::milliseconds kPause{20};  // when an acceptor waits for room
 
 }  // namespace
 
@@ -51,6 +52,10 @@ class IoThread::Impl {
     thread_.join();
   }
 
+  void meet(std::vector<Impl*> others) {
+    asio::post(io_, [this, others = std::move(others)] { others_ = others; });
+  }
+
   void stop(std::function<void()> closed, std::function<void()> emptied) {
     asio::post(io_, [this, closed = std::move(closed), emptied = std::move(emptied)] {
       for (const auto& acceptor : acceptors_) acceptor->stop();
@@ -67,6 +72,14 @@ class IoThread::Impl {
   app::Generation* running() const { return loop_->running(); }
 
  private:
+  bool shed_elsewhere() {
+    const auto idle = std::find_if(others_.begin(), others_.end(),
+                                   [](const Impl* other) { return other->loop_->has_idle(); });
+    if (idle == others_.end()) return false;
+    asio::post((*idle)->io_, [other = *idle] { other->loop_->shed_idle(); });
+    return true;
+  }
+
   // `made` is told when the thread serves, or why it cannot.
   void run(std::promise<void>& made) {
     std::unique_ptr<http::Loop> loop;
@@ -74,7 +87,8 @@ class IoThread::Impl {
       loop = std::make_unique<http::Loop>(shared_.router, shared_.limits, shared_.executor,
                                           shared_.open);
       for (const int fd : listening_) {
-        acceptors_.push_back(std::make_unique<Acceptor>(*loop, fd, shared_.open, shared_.most));
+        acceptors_.push_back(std::make_unique<Acceptor>(*loop, fd, shared_.open, shared_.most,
+                                                        [this] { return shed_elsewhere(); }));
       }
       sockets_.assign(::dup(loop->sockets().descriptor()));
     } catch (...) {
@@ -101,9 +115,9 @@ class IoThread::Impl {
 
   // Time passes only for those who wait: with no connection there is no timer.
   void start_ticking() {
-    if (ticking_ || !anybody_waits()) return;
+    if (ticking_ || (loop_->size() == 0 && !somebody_paused())) return;
     ticking_ = true;
-    timer_.expires_after(kTick);
+    timer_.expires_after(somebody_paused() ? kPause : kTick);
     timer_.async_wait([this](const boost::system::error_code& error) {
       ticking_ = false;
       if (error) return;
@@ -113,9 +127,8 @@ class IoThread::Impl {
     });
   }
 
-  bool anybody_waits() const {
-    return loop_->size() != 0 ||
-           std::any_of(acceptors_.begin(), acceptors_.end(),
+  bool somebody_paused() const {
+    return std::any_of(acceptors_.begin(), acceptors_.end(),
                        [](const auto& acceptor) { return acceptor->paused(); });
   }
 
@@ -125,6 +138,7 @@ class IoThread::Impl {
   asio::steady_timer timer_;
   Shared shared_;
   std::vector<int> listening_;
+  std::vector<Impl*> others_;
   http::Loop* loop_ = nullptr;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   bool ticking_ = false;
@@ -135,6 +149,14 @@ IoThread::IoThread(unsigned index, Shared shared, std::span<const int> listening
     : impl_(std::make_unique<Impl>(index, shared, listening)) {}
 
 IoThread::~IoThread() = default;
+
+void IoThread::meet(std::span<const std::unique_ptr<IoThread>> all) {
+  std::vector<Impl*> others;
+  for (const auto& each : all) {
+    if (each->impl_ != impl_) others.push_back(each->impl_.get());
+  }
+  impl_->meet(std::move(others));
+}
 
 void IoThread::stop(std::function<void()> closed, std::function<void()> emptied) {
   impl_->stop(std::move(closed), std::move(emptied));

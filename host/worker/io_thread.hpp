@@ -31,6 +31,10 @@ class IoThread {
   IoThread(const IoThread&) = delete;
   IoThread& operator=(const IoThread&) = delete;
 
+  // Tells the thread of the others, which may have idle connections to close when there is no room. They are
+  // joined together.
+  void meet(std::span<const std::unique_ptr<IoThread>> all);
+
   // Takes in who has connected already and accepts no more, then calls `closed`; lets requests in hand end, and
   // calls `emptied` when no connection is left. Both are called on the I/O thread.
   void stop(std::function<void()> closed, std::function<void()> emptied);

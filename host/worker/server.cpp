@@ -256,6 +256,7 @@ void Server::begin_serving() {
                            connection_limit(config_.limits)},
           listening));
     }
+    for (const auto& thread : threads_) thread->meet(threads_);
   } catch (const std::system_error& error) {
     log::error("cannot start {} I/O threads: {}; ask for fewer (--threads)", config_.threads,
                error.what());

@@ -1,0 +1,62 @@
+#include "routing/router.hpp"
+
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/inspection.hpp"
+
+namespace {
+
+using sonicorn::app::App;
+using sonicorn::app::Generation;
+using sonicorn::app::Module;
+using sonicorn::routing::Router;
+
+std::unique_ptr<App> mounted(const std::string& mount) {
+  auto module = Module::load(std::string(SONICORN_FIXTURE_DIR) + "/only_on_request.so",
+                             sonicorn::app::Inspection{});
+  REQUIRE(module.has_value());
+  auto generation = std::make_unique<Generation>(std::move(*module), Generation::Traits{},
+                                                 sonicorn::app::ServerView::Facts{});
+  return std::make_unique<App>("only_on_request.so", mount, 0, std::move(generation));
+}
+
+}  // namespace
+
+TEST_SUITE("routing") {
+  TEST_CASE("the longest mount wins, on the borders of segments") {
+    std::vector<std::unique_ptr<App>> apps;
+    Router router;
+    for (const char* mount : {"/a", "", "/a/b", "/ab"}) {
+      apps.push_back(mounted(mount));
+      REQUIRE(router.add(*apps.back()));
+    }
+    const auto mount_of = [&](const char* path) { return router.find(path)->mount(); };
+    CHECK(mount_of("/").empty());
+    CHECK(mount_of("/x").empty());
+    CHECK(mount_of("/a") == "/a");
+    CHECK(mount_of("/a/") == "/a");
+    CHECK(mount_of("/a/c") == "/a");
+    CHECK(mount_of("/a/b") == "/a/b");
+    CHECK(mount_of("/a/b/c") == "/a/b");
+    CHECK(mount_of("/a/bc") == "/a");
+    CHECK(mount_of("/ab") == "/ab");
+    CHECK(mount_of("/abc").empty());
+  }
+
+  TEST_CASE("a mount is taken once, and is free again when its app is removed") {
+    const auto first = mounted("/a");
+    const auto second = mounted("/a");
+    Router router;
+    CHECK(router.find("/a") == nullptr);
+    CHECK(router.add(*first));
+    CHECK_FALSE(router.add(*second));
+    router.remove(*first);
+    CHECK(router.find("/a") == nullptr);
+    CHECK(router.add(*second));
+    CHECK(router.find("/a") == second.get());
+  }
+}
