@@ -13,8 +13,8 @@ namespace sonicorn::app {
 // One app that is served: where it is mounted and which generation answers now.
 class App {
  public:
-  // `file`: where the user has it, for messages. `mount`: "" for the root or "/prefix". `body_limit` in
-  // bytes.
+  // `file`: where the user has it, for messages. `mount`: "" for the root or "/prefix".
+  // `body_limit` in bytes.
   App(std::filesystem::path file, std::string mount, std::uint64_t body_limit,
       std::unique_ptr<Generation> generation)
       : file_(std::move(file)),

@@ -9,8 +9,8 @@
 namespace sonicorn::app {
 
 // The context of calls on one thread, with a place for the text that an app gives to its error.
-// Set up once per thread and reused: only what differs from call to call is written again. Belongs to
-// its thread and does not move while a call is under way.
+// Set up once per thread and reused: only what differs from call to call is written again. Belongs
+// to its thread and does not move while a call is under way.
 class CallContext : public sonicorn_context {
  public:
   // `scope`, `thread_role`: SONICORN_SCOPE_..., SONICORN_THREAD_...; the thread is the calling one.

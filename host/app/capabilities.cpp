@@ -46,8 +46,8 @@ bool well_formed_capability(std::string_view id) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
            c == '-' || c == '.';
   });
-  const bool revision_ok = std::all_of(revision.begin(), revision.end(),
-                                       [](char c) { return c >= '0' && c <= '9'; });
+  const bool revision_ok =
+      std::all_of(revision.begin(), revision.end(), [](char c) { return c >= '0' && c <= '9'; });
   return name_ok && revision_ok && revision.size() <= 9 && revision.front() != '0' &&
          name.front() != '.' && name.back() != '.';
 }

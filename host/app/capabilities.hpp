@@ -17,8 +17,8 @@ std::span<const std::string_view> offered_capabilities();
 // Whether `id` reads "name/REV" or "com.example.name/REV".
 bool well_formed_capability(std::string_view id);
 
-// The server as one generation of one app sees it (sonicorn_server). It outlives every call into that
-// generation and does not move; get_capability may be called from any thread.
+// The server as one generation of one app sees it (sonicorn_server). It outlives every call into
+// that generation and does not move; get_capability may be called from any thread.
 class ServerView : private sonicorn_server {
  public:
   struct Facts {

@@ -94,9 +94,8 @@ std::int32_t Generation::on_request(CallContext& context, const sonicorn_request
 std::int32_t Generation::guarded_on_request(CallContext& context, const sonicorn_request& request,
                                             sonicorn_response& response) {
   prepare(context);
-  return guarded(context, [&] {
-    return attributes_.on_request(&context, state_, &request, &response);
-  });
+  return guarded(context,
+                 [&] { return attributes_.on_request(&context, state_, &request, &response); });
 }
 
 }  // namespace sonicorn::app

@@ -29,9 +29,9 @@ struct StopReason {
   std::string message;
 };
 
-// One loaded build of one app: its code, its lifecycle thread, and the state that its start returned.
-// on_request may be called from many threads at once, unless the manifest says serial; the rest is for
-// whoever owns the generation.
+// One loaded build of one app: its code, its lifecycle thread, and the state that its start
+// returned. on_request may be called from many threads at once, unless the manifest says serial;
+// the rest is for whoever owns the generation.
 class Generation {
  public:
   struct Traits {
@@ -47,12 +47,12 @@ class Generation {
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
 
-  // Calls the app's start on the lifecycle thread, then `done` there with its outcome. An app without
-  // start has started. Once.
+  // Calls the app's start on the lifecycle thread, then `done` there with its outcome. An app
+  // without start has started. Once.
   void start(std::function<void(core::Result<void>)> done);
 
-  // Calls the app's shutdown on the lifecycle thread, then `done` there. Once, after a start that succeeded
-  // and after the last on_request returned.
+  // Calls the app's shutdown on the lifecycle thread, then `done` there. Once, after a start that
+  // succeeded and after the last on_request returned.
   void shutdown(StopReason why, std::function<void()> done);
 
   const std::string& name() const { return traits_.name; }
@@ -60,8 +60,8 @@ class Generation {
   const AttributeTable& attributes() const { return attributes_; }
   bool handles_requests() const { return attributes_.on_request != nullptr; }
 
-  // Calls the handler on this thread; `context` is this thread's. An exception that leaves the app is an
-  // error with its text. REQUIRES: handles_requests().
+  // Calls the handler on this thread; `context` is this thread's. An exception that leaves the app
+  // is an error with its text. REQUIRES: handles_requests().
   std::int32_t on_request(CallContext& context, const sonicorn_request& request,
                           sonicorn_response& response);
 

@@ -9,8 +9,8 @@
 
 namespace sonicorn::app {
 
-// The one thread on which a generation is started, told of events, and shut down. Tasks run in the order
-// given. The destructor lets the queued tasks finish and joins.
+// The one thread on which a generation is started, told of events, and shut down. Tasks run in the
+// order given. The destructor lets the queued tasks finish and joins.
 class LifecycleThread {
  public:
   // `name` is what ps and a debugger show; the kernel keeps its first 15 bytes.

@@ -19,7 +19,8 @@ struct Loaded {
 };
 
 // Takes one app from its file to a loaded generation, of which nothing has been called: inspection,
-// private copy, trial load in a child of `server_executable`, load. Runs the app's constructors only.
+// private copy, trial load in a child of `server_executable`, load. Runs the app's constructors
+// only.
 Loaded load_app(const config::App& wanted, const config::Config& config, const RuntimeDir& copies,
                 const std::filesystem::path& server_executable);
 

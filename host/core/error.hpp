@@ -14,8 +14,8 @@ enum class Origin : std::uint8_t {
   host,    // this server, its configuration, or the machine under it
 };
 
-// An expected failure. The message says what happened, to what, and what to do; it is one sentence or
-// two, without a line break.
+// An expected failure. The message says what happened, to what, and what to do; it is one sentence
+// or two, without a line break.
 struct Error {
   Error() = default;
   // Three arguments or none: what converts to an error by itself would make results ambiguous.

@@ -10,8 +10,8 @@
 
 namespace sonicorn::http {
 
-// A response for an app to fill in, with memory that lives as long as it does. Reused from request to
-// request; not movable, for apps see its address.
+// A response for an app to fill in, with memory that lives as long as it does. Reused from request
+// to request; not movable, for apps see its address.
 class AppResponse : public sonicorn_response {
  public:
   AppResponse();

@@ -19,7 +19,8 @@ inline constexpr auto kTokenBytes = [] {
   std::array<bool, 256> table{};
   for (unsigned c = 'a'; c <= 'z'; ++c) table[c] = table[c - 32] = true;
   for (unsigned c = '0'; c <= '9'; ++c) table[c] = true;
-  for (const char c : std::string_view("!#$%&'*+-.^_`|~")) table[static_cast<unsigned char>(c)] = true;
+  for (const char c : std::string_view("!#$%&'*+-.^_`|~"))
+    table[static_cast<unsigned char>(c)] = true;
   return table;
 }();
 
@@ -42,8 +43,8 @@ constexpr int hex_value(char c) {
   return -1;
 }
 
-// The first control character in [at, end), or end. Bytes from `begin` on, which is not after `at`, may be
-// read, but do not count.
+// The first control character in [at, end), or end. Bytes from `begin` on, which is not after `at`,
+// may be read, but do not count.
 inline const char* find_control(const char* begin, const char* at, const char* end) {
 #if defined(__SSE2__)
   // A tab is a hit here, and is told apart only then.
@@ -129,12 +130,12 @@ inline bool has_control(std::string_view text) {
 
 constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
-// Whether `text` is `lower_text`, but for the case of its letters. `lower_text` consists of lower-case letters,
-// digits, "-" and "/"; `text` holds no control characters.
+// Whether `text` is `lower_text`, but for the case of its letters. `lower_text` consists of
+// lower-case letters, digits, "-" and "/"; `text` holds no control characters.
 inline bool is_named(std::string_view text, std::string_view lower_text) {
   if (text.size() != lower_text.size()) return false;
-  // Of all that can be in `text`, setting this bit makes only letters equal that were not: it is what an
-  // upper-case letter lacks, and what digits and marks below "@" have.
+  // Of all that can be in `text`, setting this bit makes only letters equal that were not: it is
+  // what an upper-case letter lacks, and what digits and marks below "@" have.
   constexpr std::uint64_t kCase = 0x2020202020202020;
   const char* const a = text.data();
   const char* const b = lower_text.data();

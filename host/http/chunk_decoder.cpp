@@ -26,8 +26,8 @@ ChunkDecoder::Outcome ChunkDecoder::decode(std::string_view input, std::size_t& 
   consumed = 0;
   while (consumed < input.size() && !done_) {
     if (state_ == State::data) {
-      const std::size_t count = static_cast<std::size_t>(
-          std::min<std::uint64_t>(left_, input.size() - consumed));
+      const std::size_t count =
+          static_cast<std::size_t>(std::min<std::uint64_t>(left_, input.size() - consumed));
       body.append(input.substr(consumed, count));
       consumed += count;
       left_ -= count;
@@ -93,8 +93,8 @@ bool ChunkDecoder::step_size(char c) {
   return true;
 }
 
-// chunk-ext = *( ";" name [ "=" ( token / quoted-string ) ] ): held to its bytes, not to its grammar in
-// full, for nothing here reads what it says.
+// chunk-ext = *( ";" name [ "=" ( token / quoted-string ) ] ): held to its bytes, not to its
+// grammar in full, for nothing here reads what it says.
 bool ChunkDecoder::step_extension(char c) {
   if (state_ == State::quoted_pair) {
     state_ = State::quoted;

@@ -8,16 +8,16 @@
 
 namespace sonicorn::http {
 
-// Decodes a chunked body (RFC 9112 7.1) that arrives in pieces, strictly: at most 16 hexadecimal digits,
-// nothing between them and the line end but extensions, no bare CR or LF, extensions and trailers bounded
-// in total; trailers are checked and dropped. Looks at each byte once, so no verdict depends on the cuts.
-// A value of a few words, one per body.
+// Decodes a chunked body (RFC 9112 7.1) that arrives in pieces, strictly: at most 16 hexadecimal
+// digits, nothing between them and the line end but extensions, no bare CR or LF, extensions and
+// trailers bounded in total; trailers are checked and dropped. Looks at each byte once, so no
+// verdict depends on the cuts. A value of a few words, one per body.
 class ChunkDecoder {
  public:
   enum class Outcome : std::uint8_t { more, complete, refused };
 
-  // Appends the decoded part of `input` to `body`, which may hold at most `limit` bytes; `consumed` is how
-  // much of `input` was used, all of it unless the body is complete.
+  // Appends the decoded part of `input` to `body`, which may hold at most `limit` bytes; `consumed`
+  // is how much of `input` was used, all of it unless the body is complete.
   Outcome decode(std::string_view input, std::size_t& consumed, ByteBuffer& body,
                  std::uint64_t limit);
 

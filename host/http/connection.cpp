@@ -19,8 +19,8 @@ namespace {
 
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 constexpr std::size_t kVectors = 64;
-// What is read of a body at once; more only once that much has come, so that a client cannot claim memory
-// with a number.
+// What is read of a body at once; more only once that much has come, so that a client cannot claim
+// memory with a number.
 constexpr std::size_t kBodyRead = 16 * 1024;
 constexpr std::size_t kMaxBodyRead = 256 * 1024;
 constexpr std::uint32_t kMaxDiscard = 1024 * 1024;
@@ -233,8 +233,8 @@ void Connection::send(const Request& to, AppResponse& response) {
   count_request(to);
   Output& out = output();
   loop_.writer_.write(out, to, response, ending_);
-  // The memory behind what is borrowed is the request's or the response's, and both are used again. Only a
-  // request can be kept from that.
+  // The memory behind what is borrowed is the request's or the response's, and both are used again.
+  // Only a request can be kept from that.
   if (!out.fleeting()) return;
   const std::string_view body(response.body.data, response.body.size);
   flush();
@@ -267,8 +267,8 @@ void Connection::refuse_and_end(const Refusal& refusal) {
   ending_ = true;
   refused_ = true;
   const Request& to = request();
-  loop_.writer_.write_refusal(output(), refusal, ResponseWriter::wants_json(to), to.head_only,
-                              true, false);
+  loop_.writer_.write_refusal(output(), refusal, ResponseWriter::wants_json(to), to.head_only, true,
+                              false);
 }
 
 void Connection::refuse_at_once() {
@@ -341,7 +341,8 @@ void Connection::on_writable() {
   settle();
 }
 
-// Closing over bytes that were not read would reset the connection, and the peer could lose the answer.
+// Closing over bytes that were not read would reset the connection, and the peer could lose the
+// answer.
 void Connection::end() {
   if (!refused_ && carry_.empty()) return close();
   ::shutdown(fd_, SHUT_WR);
@@ -375,9 +376,10 @@ void Connection::on_expired() {
     case Phase::body:
       break;
     case Phase::handling: {
-      core::log::warning("app {}: on_request takes longer than the request time ({} ms); the client "
-                         "got a 503",
-                         call_->app->name(), loop_.limits_.request_time.count());
+      core::log::warning(
+          "app {}: on_request takes longer than the request time ({} ms); the client "
+          "got a 503",
+          call_->app->name(), loop_.limits_.request_time.count());
       PoolCall* const given_up = std::exchange(call_, nullptr);
       given_up->connection = nullptr;
       ending_ = true;

@@ -20,17 +20,17 @@ class Loop;
 
 // What a connection waits for; each has its time limit, and its list in the loop.
 enum class Phase : std::uint8_t {
-  idle,      // between requests
-  head,      // the rest of a head
-  body,      // the rest of a body
-  handling,  // the app, on the pool
-  writing,   // a peer that reads
-  lingering, // the peer's end, after the last answer (RFC 9112 9.6)
+  idle,       // between requests
+  head,       // the rest of a head
+  body,       // the rest of a body
+  handling,   // the app, on the pool
+  writing,    // a peer that reads
+  lingering,  // the peer's end, after the last answer (RFC 9112 9.6)
 };
 inline constexpr std::size_t kPhases = 6;
 
-// One client connection: moves bytes between its socket and the engine, takes requests to their app, and
-// writes the answers in order. Idle, it owns no buffer. Lives on its loop's thread.
+// One client connection: moves bytes between its socket and the engine, takes requests to their
+// app, and writes the answers in order. Idle, it owns no buffer. Lives on its loop's thread.
 class Connection final : public PollTarget,
                          public boost::intrusive::list_base_hook<
                              boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
@@ -98,22 +98,22 @@ class Connection final : public PollTarget,
   int fd_;
   std::uint32_t watched_;
   Phase phase_ = Phase::idle;
-  bool ending_ = false;      // nothing more is read; closes when all is written
-  bool refused_ = false;     // ends because of what the client sent
-  bool stalled_ = false;     // waits for the peer to read
-  bool echoing_ = false;     // pending_ borrows the body of the request in hand
+  bool ending_ = false;   // nothing more is read; closes when all is written
+  bool refused_ = false;  // ends because of what the client sent
+  bool stalled_ = false;  // waits for the peer to read
+  bool echoing_ = false;  // pending_ borrows the body of the request in hand
   std::uint8_t remote_size_;
   std::array<char, 46> remote_;
   std::uint32_t discarded_ = 0;
   std::uint64_t served_ = 0;
   std::chrono::steady_clock::time_point since_;
   Engine engine_;
-  app::App* app_ = nullptr;               // of the request in hand
-  PoolCall* call_ = nullptr;              // on the pool, for this connection
-  std::unique_ptr<Request> held_;         // a request that is not whole yet
-  std::unique_ptr<Output> pending_;       // what the peer has not read yet
-  std::unique_ptr<Request> echoed_;       // owns a body that pending_ borrows
-  ByteBuffer carry_;                      // input that is not consumed yet
+  app::App* app_ = nullptr;          // of the request in hand
+  PoolCall* call_ = nullptr;         // on the pool, for this connection
+  std::unique_ptr<Request> held_;    // a request that is not whole yet
+  std::unique_ptr<Output> pending_;  // what the peer has not read yet
+  std::unique_ptr<Request> echoed_;  // owns a body that pending_ borrows
+  ByteBuffer carry_;                 // input that is not consumed yet
 };
 
 }  // namespace sonicorn::http

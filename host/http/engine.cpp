@@ -27,11 +27,10 @@ Engine::Step Engine::receive(std::string_view input, std::size_t& consumed, Requ
   return body_left(request) == 0 ? complete(request.body_storage.view(), request) : Step::more;
 }
 
-Engine::Step Engine::receive_head(std::string_view input, std::size_t& consumed,
-                                  Request& request) {
+Engine::Step Engine::receive_head(std::string_view input, std::size_t& consumed, Request& request) {
   if (input.empty()) return Step::more;
-  // Nearly every head comes whole and is right, and then one pass is enough. Only what comes in pieces or
-  // is wrong goes the long way, on which the order of the bytes decides the verdict.
+  // Nearly every head comes whole and is right, and then one pass is enough. Only what comes in
+  // pieces or is wrong goes the long way, on which the order of the bytes decides the verdict.
   if (!scanner_.started()) {
     request.reset();
     const HeadParse parse = parse_head(input, *limits_, request);
@@ -56,8 +55,8 @@ Engine::Step Engine::scan_head(std::string_view input, std::size_t& consumed, Re
   return refuse(parse.refusal != nullptr ? *parse.refusal : refusals::kBadRequest);
 }
 
-Engine::Step Engine::accept_body(std::uint64_t limit, std::string_view input,
-                                 std::size_t& consumed, Request& request) {
+Engine::Step Engine::accept_body(std::uint64_t limit, std::string_view input, std::size_t& consumed,
+                                 Request& request) {
   consumed = 0;
   if (!request.chunked) {
     const std::uint64_t length = request.content_length.value_or(0);

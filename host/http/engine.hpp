@@ -11,9 +11,9 @@
 
 namespace sonicorn::http {
 
-// The receiving half of one HTTP/1.1 connection: bytes in, requests out. It knows no socket, no clock and no
-// app, and what it makes of a sequence of bytes does not depend on how they are cut into pieces. Not
-// thread-safe. After a refusal nothing more is read from the connection.
+// The receiving half of one HTTP/1.1 connection: bytes in, requests out. It knows no socket, no
+// clock and no app, and what it makes of a sequence of bytes does not depend on how they are cut
+// into pieces. Not thread-safe. After a refusal nothing more is read from the connection.
 class Engine {
  public:
   enum class Step : std::uint8_t {
@@ -26,9 +26,9 @@ class Engine {
   // `limits` outlives the engine.
   explicit Engine(const config::Limits& limits) : limits_(&limits) {}
 
-  // Reads on. `input` is what was not consumed so far, with newer bytes at its end; `consumed` is how many of
-  // them are used up. `request` is the same object until it is whole; its views may point into `input`, until
-  // more is returned: what is kept beyond that is copied.
+  // Reads on. `input` is what was not consumed so far, with newer bytes at its end; `consumed` is
+  // how many of them are used up. `request` is the same object until it is whole; its views may
+  // point into `input`, until more is returned: what is kept beyond that is copied.
   Step receive(std::string_view input, std::size_t& consumed, Request& request);
 
   // After head: reads the body, of at most `limit` bytes. `input` follows the head.

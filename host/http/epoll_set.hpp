@@ -16,8 +16,9 @@ class PollTarget {
   ~PollTarget() = default;
 };
 
-// A level-triggered epoll set of the sockets of one I/O thread. Asio's reactor is edge-triggered and would ask
-// for one more system call a request; it watches this set as a single descriptor instead. Not thread-safe.
+// A level-triggered epoll set of the sockets of one I/O thread. Asio's reactor is edge-triggered
+// and would ask for one more system call a request; it watches this set as a single descriptor
+// instead. Not thread-safe.
 class EpollSet {
  public:
   EpollSet();  // throws std::system_error
@@ -32,7 +33,8 @@ class EpollSet {
   void change(int fd, std::uint32_t events, PollTarget& target);
   void remove(int fd);
 
-  // Waits until something is ready, at most `milliseconds` (0: not at all), and returns how many are.
+  // Waits until something is ready, at most `milliseconds` (0: not at all), and returns how many
+  // are.
   int wait(int milliseconds);
   // Tells the first `count` of them. A target that is told may close others, but not destroy them.
   void tell(int count);

@@ -21,10 +21,10 @@ void trim(std::string_view& text) {
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
 }
 
-// Beast's parser, for what frames a message: the request line and the fields that tell where the message
-// ends. It is fed whole lines, and never a body or a chunk, so no client can reach the states in which
-// it asserts what the bytes should be. All other fields are split below, in a fraction of the
-// instructions.
+// Beast's parser, for what frames a message: the request line and the fields that tell where the
+// message ends. It is fed whole lines, and never a body or a chunk, so no client can reach the
+// states in which it asserts what the bytes should be. All other fields are split below, in a
+// fraction of the instructions.
 class HeadParser final : public beast::http::basic_parser<true> {
  public:
   HeadParser(Request& request, bool is_1_1) : request_(request), is_1_1_(is_1_1) {
@@ -32,8 +32,8 @@ class HeadParser final : public beast::http::basic_parser<true> {
     body_limit(boost::none);
   }
 
-  // Feeds one whole line; null, or what to refuse it with. The parser looks one byte beyond a field's line,
-  // so `ahead` is 1 for those and 0 for the others.
+  // Feeds one whole line; null, or what to refuse it with. The parser looks one byte beyond a
+  // field's line, so `ahead` is 1 for those and 0 for the others.
   const Refusal* feed(const char* line, std::size_t size, std::size_t ahead) {
     beast::error_code ec;
     const std::size_t used = put({line, size + ahead}, ec);
@@ -184,7 +184,10 @@ const Refusal* judge_target(Request& request) {
 class HeadLines {
  public:
   HeadLines(std::string_view input, const config::Limits& limits, Request& request)
-      : begin_(input.data()), at_(begin_), end_(begin_ + input.size()), limits_(limits),
+      : begin_(input.data()),
+        at_(begin_),
+        end_(begin_ + input.size()),
+        limits_(limits),
         request_(request) {}
 
   HeadParse parse() {

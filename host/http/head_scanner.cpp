@@ -9,7 +9,8 @@ HeadScanner::Outcome HeadScanner::refuse(const Refusal& why) {
   return Outcome::refused;
 }
 
-// Of two limits that are broken by the time `end` is reached, the one whose byte came first decides.
+// Of two limits that are broken by the time `end` is reached, the one whose byte came first
+// decides.
 HeadScanner::Outcome HeadScanner::refuse_length(std::size_t line_breaks_at,
                                                 std::size_t head_breaks_at) {
   if (lines_ == 0 && line_breaks_at <= head_breaks_at) return refuse(refusals::kTargetTooLong);
@@ -19,10 +20,10 @@ HeadScanner::Outcome HeadScanner::refuse_length(std::size_t line_breaks_at,
 HeadScanner::Outcome HeadScanner::scan(std::string_view input, const config::Limits& limits) {
   const char* const begin = input.data();
   for (;;) {
-    const auto* newline = static_cast<const char*>(
-        std::memchr(begin + scanned_, '\n', input.size() - scanned_));
-    // What is known of this line: it ends at `end`, or is at least that long. It may have its limit and
-    // a CR before its LF.
+    const auto* newline =
+        static_cast<const char*>(std::memchr(begin + scanned_, '\n', input.size() - scanned_));
+    // What is known of this line: it ends at `end`, or is at least that long. It may have its limit
+    // and a CR before its LF.
     const std::size_t end =
         newline != nullptr ? static_cast<std::size_t>(newline - begin) : input.size();
     const std::size_t seen = newline != nullptr ? end + 1 : end;

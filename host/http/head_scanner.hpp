@@ -8,15 +8,17 @@
 
 namespace sonicorn::http {
 
-// Finds the end of a request's head in bytes that arrive in pieces, and holds it to the limits. Each byte
-// is looked at once however the pieces are cut, and the verdict is that of the first byte that breaks a
-// rule, so it does not depend on the cuts. A value of a few words, one per connection.
+// Finds the end of a request's head in bytes that arrive in pieces, and holds it to the limits.
+// Each byte is looked at once however the pieces are cut, and the verdict is that of the first byte
+// that breaks a rule, so it does not depend on the cuts. A value of a few words, one per
+// connection.
 class HeadScanner {
  public:
   enum class Outcome : std::uint8_t { more, complete, refused };
 
-  // `input` has grown at its end since the last call. On complete, the head is input[start(), end()), with
-  // its empty line; on refused, refusal() says why. One empty line before the head is skipped (RFC 9112 2.2).
+  // `input` has grown at its end since the last call. On complete, the head is input[start(),
+  // end()), with its empty line; on refused, refusal() says why. One empty line before the head is
+  // skipped (RFC 9112 2.2).
   Outcome scan(std::string_view input, const config::Limits& limits);
 
   std::size_t start() const { return start_; }

@@ -18,8 +18,8 @@ constexpr std::chrono::milliseconds kFirstRequestOnStop{1'000};
 constexpr std::size_t kSpares = 64;
 // Memory for bodies that a thread keeps: to take a large one afresh costs more than to fill it.
 constexpr std::size_t kSpareBytes = 8 * 1024 * 1024;
-// Who has just been answered often asks again at once. So the thread stays with its sockets until there is
-// a lull, or the others on the io_context have waited for long enough.
+// Who has just been answered often asks again at once. So the thread stays with its sockets until
+// there is a lull, or the others on the io_context have waited for long enough.
 constexpr int kRounds = 64;
 constexpr int kLullMs = 1;
 
@@ -50,8 +50,8 @@ Loop::~Loop() {
 void Loop::read_clock() {
   timespec time{};
   ::clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
-  now_ = Clock::time_point(std::chrono::seconds(time.tv_sec) +
-                           std::chrono::nanoseconds(time.tv_nsec));
+  now_ =
+      Clock::time_point(std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec));
   ::clock_gettime(CLOCK_REALTIME_COARSE, &time);
   writer_.set_time(time.tv_sec);
 }

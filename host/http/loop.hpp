@@ -21,19 +21,21 @@
 
 namespace sonicorn::http {
 
-// What the connections of one I/O thread share: the set of their sockets, the buffers they borrow while they
-// have bytes, the lists by which they time out. Lives on its thread; complete() is for any.
+// What the connections of one I/O thread share: the set of their sockets, the buffers they borrow
+// while they have bytes, the lists by which they time out. Lives on its thread; complete() is for
+// any.
 class Loop final : private PollTarget {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // All of them outlive the loop, which is made on its own thread. `open` counts the connections of all
-  // loops together.
+  // All of them outlive the loop, which is made on its own thread. `open` counts the connections of
+  // all loops together.
   Loop(const routing::Router& router, const config::Limits& limits, Executor& executor,
        std::atomic<std::size_t>& open);
   ~Loop();
 
-  // Serves an accepted, non-blocking socket, which becomes the loop's. `remote`: the peer's address.
+  // Serves an accepted, non-blocking socket, which becomes the loop's. `remote`: the peer's
+  // address.
   void adopt(int fd, std::string_view remote);
 
   // Serves what is ready, and goes on until there is a lull of a millisecond, up to a fair share.
@@ -51,7 +53,8 @@ class Loop final : private PollTarget {
   // Answers an accepted socket with 503 and ends it once the peer has had the chance to read that.
   void refuse_busy(int fd, std::string_view remote);
 
-  // No connection is kept open beyond its request from now on; `emptied` is called when the last is gone.
+  // No connection is kept open beyond its request from now on; `emptied` is called when the last is
+  // gone.
   void stop(std::function<void()> emptied);
   // Cuts what is still open.
   void abort();
@@ -61,7 +64,8 @@ class Loop final : private PollTarget {
 
   std::size_t size() const { return count_; }
 
-  // The generation whose handler runs on this thread now, or null. For other threads, while one is stuck.
+  // The generation whose handler runs on this thread now, or null. For other threads, while one is
+  // stuck.
   app::Generation* running() const { return running_.load(std::memory_order_relaxed); }
 
   EpollSet& sockets() { return sockets_; }

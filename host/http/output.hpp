@@ -39,12 +39,12 @@ class Output {
   char* reserve(std::size_t count) { return own_.reserve(count); }
   void commit(std::size_t count) { own_.commit(count); }
 
-  // Sends `bytes` without copying them. They stay valid until `release` is called; without one, until
-  // keep() or the end of sending.
+  // Sends `bytes` without copying them. They stay valid until `release` is called; without one,
+  // until keep() or the end of sending.
   void borrow(std::string_view bytes, Release release);
 
-  // Whether something is borrowed without a release: it must be sent, or kept, before its memory is used
-  // for something else.
+  // Whether something is borrowed without a release: it must be sent, or kept, before its memory is
+  // used for something else.
   bool fleeting() const { return !borrowed_.empty() && borrows_unreleased(); }
   // Copies what is borrowed without a release.
   void keep() {

@@ -7,8 +7,7 @@ sonicorn_string abi(std::string_view text) { return {text.data(), text.size()}; 
 
 }  // namespace
 
-sonicorn_request abi_request(const Request& request, const app::App& app,
-                             std::string_view remote) {
+sonicorn_request abi_request(const Request& request, const app::App& app, std::string_view remote) {
   std::string_view path = request.path;
   path.remove_prefix(app.mount().size());
   if (path.empty()) path = "/";

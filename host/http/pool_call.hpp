@@ -13,8 +13,8 @@ namespace sonicorn::http {
 class Connection;
 class Loop;
 
-// One request that runs on the pool. Owned by whoever works on it now: the loop, the pool's queue, a pool
-// thread, the loop again.
+// One request that runs on the pool. Owned by whoever works on it now: the loop, the pool's queue,
+// a pool thread, the loop again.
 struct PoolCall {
   std::unique_ptr<Request> request;
   AppResponse response;
@@ -22,10 +22,11 @@ struct PoolCall {
   app::App* app = nullptr;
   app::Generation* generation = nullptr;
   std::int32_t result = 0;
-  std::string error;                 // the app's text, when result is below 0
-  std::uint64_t deadline_ns = 0;     // CLOCK_MONOTONIC
-  Loop* home = nullptr;              // where it goes back to
-  Connection* connection = nullptr;  // null when the client was given up; for the home's thread only
+  std::string error;              // the app's text, when result is below 0
+  std::uint64_t deadline_ns = 0;  // CLOCK_MONOTONIC
+  Loop* home = nullptr;           // where it goes back to
+  Connection* connection =
+      nullptr;  // null when the client was given up; for the home's thread only
 
   // Calls the app's handler on this thread.
   void run(app::CallContext& context);
@@ -34,8 +35,8 @@ struct PoolCall {
 // Runs calls on threads that may block. Thread-safe.
 class Executor {
  public:
-  // Takes the call and returns true, or leaves it and returns false when the queue is full. The call
-  // comes back through call->home->complete().
+  // Takes the call and returns true, or leaves it and returns false when the queue is full. The
+  // call comes back through call->home->complete().
   virtual bool submit(std::unique_ptr<PoolCall>& call) = 0;
 
  protected:

@@ -54,10 +54,10 @@ class ByteBuffer {
   std::size_t capacity_ = 0;
 };
 
-// One request. Its views point into the connection's input until own_head() copies what they point to.
-// Reused from request to request, so that its vectors and buffers keep their memory.
+// One request. Its views point into the connection's input until own_head() copies what they point
+// to. Reused from request to request, so that its vectors and buffers keep their memory.
 struct Request {
-  std::string_view head;    // all of it, with the empty line
+  std::string_view head;  // all of it, with the empty line
   std::string_view method;
   std::string_view target;  // as received
   std::string_view path;    // decoded, without dot segments; empty for the target "*"
@@ -66,13 +66,14 @@ struct Request {
   std::vector<sonicorn_field> fields;
   unsigned version = 11;
   bool keep_alive = true;
-  bool head_only = false;          // HEAD
+  bool head_only = false;  // HEAD
   bool chunked = false;
   bool expects_continue = false;
-  bool server_wide = false;        // OPTIONS *
+  bool server_wide = false;  // OPTIONS *
   std::optional<std::uint64_t> content_length;
 
-  // Copies the head, so that it outlives the input it was parsed from; own() does so with the body too.
+  // Copies the head, so that it outlives the input it was parsed from; own() does so with the body
+  // too.
   void own_head();
   void own();
 

@@ -13,8 +13,8 @@
 
 namespace sonicorn::http {
 
-// The sending half of HTTP/1.1 connections: answers in, bytes out. One per I/O thread, for the Date that it
-// keeps ready; not thread-safe.
+// The sending half of HTTP/1.1 connections: answers in, bytes out. One per I/O thread, for the Date
+// that it keeps ready; not thread-safe.
 class ResponseWriter {
  public:
   // The time that answers are dated with from now on; cheap when the second is the same.
@@ -30,8 +30,9 @@ class ResponseWriter {
     return name_fault(response);
   }
 
-  // Appends an answer to `request` that has no fault. A large body is borrowed, and the app's release moves
-  // to `output`; a small one is copied and released. `close`: the connection ends after it.
+  // Appends an answer to `request` that has no fault. A large body is borrowed, and the app's
+  // release moves to `output`; a small one is copied and released. `close`: the connection ends
+  // after it.
   void write(Output& output, const Request& request, AppResponse& response, bool close);
 
   // Appends a refusal, as JSON where `json`. `head_only`: without its body.

@@ -1,8 +1,7 @@
 #include "http/status.hpp"
 
-#include <ostream>
-
 #include <boost/beast/http/status.hpp>
+#include <ostream>
 
 namespace sonicorn::http {
 

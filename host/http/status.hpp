@@ -5,8 +5,8 @@
 
 namespace sonicorn::http {
 
-// What the server itself answers when an app does not: a status, a stable id, and a sentence that helps
-// and shows nothing of what was sent.
+// What the server itself answers when an app does not: a status, a stable id, and a sentence that
+// helps and shows nothing of what was sent.
 struct Refusal {
   std::uint16_t status = 0;
   std::string_view id;
@@ -19,15 +19,14 @@ std::string_view reason_phrase(unsigned status);
 namespace refusals {
 
 inline constexpr Refusal kBadRequest{400, "http.bad_request", "the request is malformed"};
-inline constexpr Refusal kBadRequestLine{
-    400, "http.bad_request_line", "the request line is not METHOD SP TARGET SP HTTP/1.1"};
+inline constexpr Refusal kBadRequestLine{400, "http.bad_request_line",
+                                         "the request line is not METHOD SP TARGET SP HTTP/1.1"};
 inline constexpr Refusal kBadTarget{400, "http.bad_target",
                                     "the request target is not a valid path or absolute URI"};
 inline constexpr Refusal kBadField{400, "http.bad_field", "a header field is malformed"};
 inline constexpr Refusal kBadLineEnding{400, "http.bad_line_ending",
                                         "every line of the head ends with CR LF"};
-inline constexpr Refusal kBadHost{400, "http.bad_host",
-                                  "exactly one valid Host field is required"};
+inline constexpr Refusal kBadHost{400, "http.bad_host", "exactly one valid Host field is required"};
 inline constexpr Refusal kBadContentLength{400, "http.bad_content_length",
                                            "Content-Length is one decimal number"};
 inline constexpr Refusal kBadTransferEncoding{
@@ -41,8 +40,8 @@ inline constexpr Refusal kTargetTooLong{414, "http.target_too_long",
                                         "the request line is over the limit"};
 inline constexpr Refusal kBadExpectation{417, "http.bad_expectation",
                                          "the only expectation met here is 100-continue"};
-inline constexpr Refusal kHeadTooLarge{431, "http.head_too_large",
-                                       "a header field, their number or their sum is over the limit"};
+inline constexpr Refusal kHeadTooLarge{
+    431, "http.head_too_large", "a header field, their number or their sum is over the limit"};
 inline constexpr Refusal kAppFailed{500, "http.app_failed", "the app failed"};
 inline constexpr Refusal kUnknownCoding{501, "http.unknown_coding",
                                         "the only transfer coding known here is chunked"};

@@ -21,7 +21,8 @@ constexpr auto kHostBytes = [] {
   std::array<bool, 256> table{};
   for (unsigned c = 'a'; c <= 'z'; ++c) table[c] = table[c - 32] = true;
   for (unsigned c = '0'; c <= '9'; ++c) table[c] = true;
-  for (const char c : std::string_view("-._~%!$&'()*+,;=")) table[static_cast<unsigned char>(c)] = true;
+  for (const char c : std::string_view("-._~%!$&'()*+,;="))
+    table[static_cast<unsigned char>(c)] = true;
   return table;
 }();
 
@@ -123,8 +124,9 @@ bool valid_host(std::string_view host) {
     const auto bracket = host.find(']');
     if (bracket == std::string_view::npos || bracket < 3) return false;
     const std::string_view address = host.substr(1, bracket - 1);
-    const bool valid = std::all_of(address.begin(), address.end(),
-                                   [](char c) { return hex_value(c) >= 0 || c == ':' || c == '.'; });
+    const bool valid = std::all_of(address.begin(), address.end(), [](char c) {
+      return hex_value(c) >= 0 || c == ':' || c == '.';
+    });
     if (!valid || address.find(':') == std::string_view::npos) return false;
     end = bracket + 1;
     if (end == host.size()) return true;

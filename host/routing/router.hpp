@@ -17,7 +17,8 @@ class Router {
   // Unmounts `app`, when it is mounted.
   void remove(const app::App& app);
 
-  // The app whose mount holds `path` (decoded, without dot segments, beginning with a slash), or null.
+  // The app whose mount holds `path` (decoded, without dot segments, beginning with a slash), or
+  // null.
   app::App* find(std::string_view path) const;
 
  private:

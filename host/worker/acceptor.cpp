@@ -35,8 +35,8 @@ std::string_view write_peer(const sockaddr_storage& address,
 
 }  // namespace
 
-Acceptor::Acceptor(http::Loop& loop, int fd, const std::atomic<std::size_t>& open,
-                   std::size_t most, std::function<bool()> shed_elsewhere)
+Acceptor::Acceptor(http::Loop& loop, int fd, const std::atomic<std::size_t>& open, std::size_t most,
+                   std::function<bool()> shed_elsewhere)
     : loop_(loop), fd_(fd), open_(open), most_(most), shed_elsewhere_(std::move(shed_elsewhere)) {
   loop_.sockets().add(fd_, EPOLLIN | EPOLLEXCLUSIVE, *this);
 }
@@ -55,8 +55,8 @@ bool Acceptor::accept_one() {
   }
   sockaddr_storage address{};
   socklen_t size = sizeof(address);
-  const int fd = ::accept4(fd_, reinterpret_cast<sockaddr*>(&address), &size,
-                           SOCK_NONBLOCK | SOCK_CLOEXEC);
+  const int fd =
+      ::accept4(fd_, reinterpret_cast<sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0) {
     const int error = errno;
     if (error == EINTR || error == ECONNABORTED || error == EPROTO) return true;
@@ -80,9 +80,10 @@ void Acceptor::warn(int error) {
   const auto now = std::chrono::steady_clock::now();
   if (now - warned_ < std::chrono::seconds(1)) return;
   warned_ = now;
-  core::log::warning("cannot accept connections for a moment: {}; raise the limit of descriptors "
-                     "(ulimit -n)",
-                     std::strerror(error));
+  core::log::warning(
+      "cannot accept connections for a moment: {}; raise the limit of descriptors "
+      "(ulimit -n)",
+      std::strerror(error));
 }
 
 void Acceptor::pause() {

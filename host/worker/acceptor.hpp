@@ -10,14 +10,14 @@
 
 namespace sonicorn::worker {
 
-// Accepts connections from one listening socket for one loop. Past the limit of open connections, or out of
-// descriptors, it makes room by closing idle ones, then refuses, then pauses; it never spins. Lives on the
-// loop's thread.
+// Accepts connections from one listening socket for one loop. Past the limit of open connections,
+// or out of descriptors, it makes room by closing idle ones, then refuses, then pauses; it never
+// spins. Lives on the loop's thread.
 class Acceptor final : public http::PollTarget {
  public:
-  // `fd` is a non-blocking listening socket, which others may accept from too; it stays the caller's.
-  // `open` counts the connections of all loops, `most` is their limit. `shed_elsewhere` has another loop
-  // close an idle connection, and is false when none has one.
+  // `fd` is a non-blocking listening socket, which others may accept from too; it stays the
+  // caller's. `open` counts the connections of all loops, `most` is their limit. `shed_elsewhere`
+  // has another loop close an idle connection, and is false when none has one.
   Acceptor(http::Loop& loop, int fd, const std::atomic<std::size_t>& open, std::size_t most,
            std::function<bool()> shed_elsewhere);
 

@@ -85,8 +85,7 @@ void BlockingPool::run() {
   }
 }
 
-void BlockingPool::finished(const app::Generation& generation,
-                            std::unique_lock<std::mutex>& lock) {
+void BlockingPool::finished(const app::Generation& generation, std::unique_lock<std::mutex>& lock) {
   if (const auto entry = serial_.find(&generation); entry != serial_.end()) {
     if (entry->second.empty()) {
       serial_.erase(entry);

@@ -13,9 +13,9 @@
 
 namespace sonicorn::worker {
 
-// The threads on which handlers may block. They are made when there is work and all are busy, up to a limit;
-// the queue is bounded. Of an app that is serial one call runs at a time, and the others wait without
-// holding a thread. Thread-safe.
+// The threads on which handlers may block. They are made when there is work and all are busy, up to
+// a limit; the queue is bounded. Of an app that is serial one call runs at a time, and the others
+// wait without holding a thread. Thread-safe.
 class BlockingPool final : public http::Executor {
  public:
   BlockingPool(unsigned max_threads, std::size_t max_queue);
@@ -26,7 +26,8 @@ class BlockingPool final : public http::Executor {
 
   bool submit(std::unique_ptr<http::PoolCall>& call) override;
 
-  // Has `idle` called once, on any thread, when no call is queued or running; at once if that is so.
+  // Has `idle` called once, on any thread, when no call is queued or running; at once if that is
+  // so.
   void when_idle(std::function<void()> idle);
 
  private:

@@ -31,7 +31,10 @@ constexpr std::chrono::milliseconds kPause{20};  // when an acceptor waits for r
 class IoThread::Impl {
  public:
   Impl(unsigned index, Shared shared, std::span<const int> listening)
-      : io_(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO), sockets_(io_), timer_(io_), shared_(shared),
+      : io_(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO),
+        sockets_(io_),
+        timer_(io_),
+        shared_(shared),
         listening_(listening.begin(), listening.end()) {
     std::promise<void> made;
     std::future<void> ready = made.get_future();

@@ -12,8 +12,8 @@
 
 namespace sonicorn::worker {
 
-// One thread that serves connections, with an io_context of its own. The methods are for the thread that
-// made it.
+// One thread that serves connections, with an io_context of its own. The methods are for the thread
+// that made it.
 class IoThread {
  public:
   struct Shared {
@@ -31,12 +31,12 @@ class IoThread {
   IoThread(const IoThread&) = delete;
   IoThread& operator=(const IoThread&) = delete;
 
-  // Tells the thread of the others, which may have idle connections to close when there is no room. They are
-  // joined together.
+  // Tells the thread of the others, which may have idle connections to close when there is no room.
+  // They are joined together.
   void meet(std::span<const std::unique_ptr<IoThread>> all);
 
-  // Takes in who has connected already and accepts no more, then calls `closed`; lets requests in hand end, and
-  // calls `emptied` when no connection is left. Both are called on the I/O thread.
+  // Takes in who has connected already and accepts no more, then calls `closed`; lets requests in
+  // hand end, and calls `emptied` when no connection is left. Both are called on the I/O thread.
   void stop(std::function<void()> closed, std::function<void()> emptied);
 
   // Cuts what is left.

@@ -8,7 +8,8 @@
 
 namespace sonicorn::worker {
 
-// A bound and listening, non-blocking socket. Movable; closes itself, and removes a Unix socket's file.
+// A bound and listening, non-blocking socket. Movable; closes itself, and removes a Unix socket's
+// file.
 class ListeningSocket {
  public:
   // Binds and listens. A Unix socket that nobody listens on any more is replaced.
@@ -23,7 +24,8 @@ class ListeningSocket {
 
   int descriptor() const { return fd_; }
 
-  // What was bound, with the port that the kernel chose: "http://127.0.0.1:8000" or "unix:/run/x.sock".
+  // What was bound, with the port that the kernel chose: "http://127.0.0.1:8000" or
+  // "unix:/run/x.sock".
   const std::string& url() const { return url_; }
 
  private:

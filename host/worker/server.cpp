@@ -70,8 +70,8 @@ std::string with_path(const std::filesystem::path& file, const std::string& mess
   return path + ": " + message;
 }
 
-// Code that was loaded stays mapped until the process ends: its static destructors run at exit, and a
-// thread that an app left behind does not lose the ground under it.
+// Code that was loaded stays mapped until the process ends: its static destructors run at exit, and
+// a thread that an app left behind does not lose the ground under it.
 void keep_until_exit(std::vector<std::unique_ptr<app::App>> apps) {
   static auto* const kept = new std::vector<std::unique_ptr<app::App>>();
   for (auto& each : apps) kept->push_back(std::move(each));
@@ -250,11 +250,11 @@ void Server::begin_serving() {
   pool_ = std::make_unique<BlockingPool>(config_.blocking_threads, config_.limits.queue);
   try {
     for (unsigned index = 0; index < config_.threads; ++index) {
-      threads_.push_back(std::make_unique<IoThread>(
-          index,
-          IoThread::Shared{router_, config_.limits, *pool_, connections_,
-                           connection_limit(config_.limits)},
-          listening));
+      threads_.push_back(
+          std::make_unique<IoThread>(index,
+                                     IoThread::Shared{router_, config_.limits, *pool_, connections_,
+                                                      connection_limit(config_.limits)},
+                                     listening));
     }
     for (const auto& thread : threads_) thread->meet(threads_);
   } catch (const std::system_error& error) {
@@ -315,9 +315,8 @@ void Server::on_grace_over() {
 bool Server::stuck(const app::App& app) const {
   const app::Generation& generation = app.current();
   return generation.pool_calls() != 0 ||
-         std::any_of(threads_.begin(), threads_.end(), [&](const auto& thread) {
-           return thread->running() == &generation;
-         });
+         std::any_of(threads_.begin(), threads_.end(),
+                     [&](const auto& thread) { return thread->running() == &generation; });
 }
 
 void Server::drained() {

@@ -21,9 +21,9 @@
 
 namespace sonicorn::worker {
 
-// The life of one serving process, on its main thread: bring the apps up, serve, and on a signal stop in
-// order: accept no more, let requests end, shut the apps down. Every step that may wait is an event of
-// the main loop, so a signal is heard at any moment.
+// The life of one serving process, on its main thread: bring the apps up, serve, and on a signal
+// stop in order: accept no more, let requests end, shut the apps down. Every step that may wait is
+// an event of the main loop, so a signal is heard at any moment.
 class Server {
  public:
   explicit Server(const config::Config& config);
@@ -89,10 +89,10 @@ class Server {
   std::atomic<std::size_t> connections_{0};
   std::unique_ptr<BlockingPool> pool_;
   std::vector<std::unique_ptr<IoThread>> threads_;
-  std::size_t accepting_ = 0;       // I/O threads that still accept
-  std::size_t occupied_ = 0;        // I/O threads that still have connections
-  std::size_t shutting_down_ = 0;   // apps whose shutdown has not returned
-  bool unclean_ = false;            // a thread cannot be joined
+  std::size_t accepting_ = 0;      // I/O threads that still accept
+  std::size_t occupied_ = 0;       // I/O threads that still have connections
+  std::size_t shutting_down_ = 0;  // apps whose shutdown has not returned
+  bool unclean_ = false;           // a thread cannot be joined
 };
 
 }  // namespace sonicorn::worker

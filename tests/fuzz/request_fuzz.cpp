@@ -1,5 +1,5 @@
-// Feeds the engine the same bytes whole and cut into pieces, and aborts when it makes different things of
-// them: every limit of framing is then a place where a smuggled request would hide.
+// Feeds the engine the same bytes whole and cut into pieces, and aborts when it makes different
+// things of them: every limit of framing is then a place where a smuggled request would hide.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

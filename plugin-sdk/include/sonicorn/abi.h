@@ -5,11 +5,11 @@
  * Growth rules of ABI 1
  *   - An app of the same major and the same or an older minor loads. A newer minor or another major
  *     is refused before any code of the app runs.
- *   - Every struct that crosses the ABI begins with `size`, the bytes its writer knew. It only grows,
- *     and only at its end; a reader looks at a late member only when `size` covers it
+ *   - Every struct that crosses the ABI begins with `size`, the bytes its writer knew. It only
+ * grows, and only at its end; a reader looks at a late member only when `size` covers it
  *     (SONICORN_HAS).
- *   - Fixed-width types only: no bool, no enum, no long. Sizes are in bytes, times carry their unit in
- *     the name. A function is never removed and never changes its meaning within a major.
+ *   - Fixed-width types only: no bool, no enum, no long. Sizes are in bytes, times carry their unit
+ * in the name. A function is never removed and never changes its meaning within a major.
  *   - All text is UTF-8 with an explicit size; it need not end in a zero byte.
  *
  * Thread tags, on every function of these headers
@@ -27,7 +27,8 @@
 #define SONICORN_ABI_MINOR 0
 
 #if !defined(__GNUC__)
-#error "Sonicorn apps are built with GCC or Clang: the ABI needs their visibility and section attributes"
+#error \
+    "Sonicorn apps are built with GCC or Clang: the ABI needs their visibility and section attributes"
 #endif
 #if UINTPTR_MAX != UINT64_MAX
 #error "Sonicorn's ABI is for 64-bit machines"
@@ -49,7 +50,7 @@
 #define SONICORN_EXPORT __attribute__((visibility("default")))
 
 /* Whether the struct at `pointer` was written by somebody who knew `member`. */
-#define SONICORN_HAS(pointer, type, member)                       \
+#define SONICORN_HAS(pointer, type, member) \
   ((pointer)->size >= offsetof(type, member) + sizeof(((const type*)0)->member))
 
 /* Results of attributes and of server functions: 0 ok, above declined, below an error. */

@@ -4,12 +4,14 @@
  * object itself defines as functions, and never one that it does not.
  *
  * Order for one generation:
- *   start < load_state < health < ready < (requests) < drain < (in-flight end) < save_state < shutdown
- * start, load_state, health, ready, on_event, reload, drain, save_state, describe and shutdown of one
- * generation run on one and the same thread, its lifecycle thread.
+ *   start < load_state < health < ready < (requests) < drain < (in-flight end)
+ *         < save_state < shutdown
  *
- * Each returns SONICORN_OK, above 0 for "declined", below 0 for an error (say why with sonicorn_fail).
- * No C++ exception may leave an attribute.
+ * All but those tagged [request-thread] run on one and the same thread of their generation, its
+ * lifecycle thread.
+ *
+ * Each returns SONICORN_OK, above 0 for "declined", below 0 for an error (say why with
+ * sonicorn_fail). No C++ exception may leave an attribute.
  */
 #ifndef SONICORN_ATTRIBUTES_H
 #define SONICORN_ATTRIBUTES_H
@@ -58,48 +60,49 @@ SONICORN_BEGIN_C
 
 /* How a request ended, for post_request. Since 1.0. */
 typedef struct sonicorn_outcome {
-  uint32_t size;          /* bytes of this struct */
-  uint32_t result;        /* SONICORN_OUTCOME_... */
-  uint32_t status;        /* the status that was sent; 0 when none was */
-  uint32_t reserved;      /* 0 */
-  uint64_t body_size;     /* bytes of the response body */
-  uint64_t duration_ns;   /* from the last byte of the request to the end of the response */
+  uint32_t size;        /* bytes of this struct */
+  uint32_t result;      /* SONICORN_OUTCOME_... */
+  uint32_t status;      /* the status that was sent; 0 when none was */
+  uint32_t reserved;    /* 0 */
+  uint64_t body_size;   /* bytes of the response body */
+  uint64_t duration_ns; /* from the last byte of the request to the end of the response */
 } sonicorn_outcome;
 
 SONICORN_STATIC_ASSERT(sizeof(sonicorn_outcome) == 32, "ABI 1.0 layout");
 
-/* Once per generation and process, before it receives requests. `*state` (preset NULL) is what every
-   later call receives. An error drops the candidate; nothing else of it is called then.
+/* Once per generation and process, before it receives requests. `*state` (preset NULL) is what
+   every later call receives. An error drops the candidate; nothing else of it is called then.
    [lifecycle-thread] Since 1.0. */
 SONICORN_EXPORT int32_t sonicorn_start(const sonicorn_context* context, void** state);
 
-/* After start, when the previous generation saved a state. Declining is a fresh start, and recorded.
-   `saved` is the server's until the call returns. [lifecycle-thread] Since 1.0. */
+/* After start, when the previous generation saved a state. Declining is a fresh start, and
+   recorded. `saved` is the server's until the call returns. [lifecycle-thread] Since 1.0. */
 SONICORN_EXPORT int32_t sonicorn_load_state(const sonicorn_context* context, void* state,
                                             const sonicorn_blob* saved);
 
-/* Before the switch to this generation, then periodically. An error: an unhealthy candidate is dropped,
-   an unhealthy live app makes readiness fail. [lifecycle-thread] Since 1.0. */
+/* Before the switch to this generation, then periodically. An error: an unhealthy candidate is
+   dropped, an unhealthy live app makes readiness fail. [lifecycle-thread] Since 1.0. */
 SONICORN_EXPORT int32_t sonicorn_health(const sonicorn_context* context, void* state);
 
 /* After the switch to this generation: requests may arrive. [lifecycle-thread] Since 1.0. */
 SONICORN_EXPORT int32_t sonicorn_ready(const sonicorn_context* context, void* state);
 
-/* Each request on the app's mount. An error is a 500 that does not show the text; declined is a 404.
-   [request-thread] Since 1.0. */
+/* Each request on the app's mount. An error is a 500 that does not show the text; declined is a
+   404. [request-thread] Since 1.0. */
 SONICORN_EXPORT int32_t sonicorn_on_request(const sonicorn_context* context, void* state,
                                             const sonicorn_request* request,
                                             sonicorn_response* response);
 
-/* Before the handler, for requests under the app's mount, in load order. OK goes on, and the fields of
-   `response` are set on the final answer; declined sends `response` and skips the handler; an error is
-   a 500. `*exchange` (preset NULL) is handed to post_request. [request-thread] Since 1.0. */
+/* Before the handler, for requests under the app's mount, in load order. OK goes on, and the fields
+   of `response` are set on the final answer; declined sends `response` and skips the handler; an
+   error is a 500. `*exchange` (preset NULL) is handed to post_request. [request-thread] Since 1.0.
+ */
 SONICORN_EXPORT int32_t sonicorn_pre_request(const sonicorn_context* context, void* state,
                                              const sonicorn_request* request,
                                              sonicorn_response* response, void** exchange);
 
-/* After the response, in reverse order: exactly once for each pre_request that returned OK, also after
-   an error or a disconnect. [request-thread] Since 1.0. */
+/* After the response, in reverse order: exactly once for each pre_request that returned OK, also
+   after an error or a disconnect. [request-thread] Since 1.0. */
 SONICORN_EXPORT int32_t sonicorn_post_request(const sonicorn_context* context, void* state,
                                               const sonicorn_request* request,
                                               const sonicorn_outcome* outcome, void* exchange);
@@ -108,8 +111,8 @@ SONICORN_EXPORT int32_t sonicorn_post_request(const sonicorn_context* context, v
 SONICORN_EXPORT int32_t sonicorn_on_disconnect(const sonicorn_context* context, void* state,
                                                const sonicorn_request* request);
 
-/* A WebSocket handshake on the mount. OK accepts; declined and error refuse it. `*session` (preset NULL)
-   is handed to the other two. [request-thread] Since 1.0. */
+/* A WebSocket handshake on the mount. OK accepts; declined and error refuse it. `*session` (preset
+   NULL) is handed to the other two. [request-thread] Since 1.0. */
 SONICORN_EXPORT int32_t sonicorn_on_websocket_open(const sonicorn_context* context, void* state,
                                                    const sonicorn_request* request,
                                                    struct sonicorn_websocket* websocket,
@@ -131,29 +134,31 @@ SONICORN_EXPORT int32_t sonicorn_on_websocket_close(const sonicorn_context* cont
    whose, context->event which, context->message what (JSON). [lifecycle-thread] Since 1.0. */
 SONICORN_EXPORT int32_t sonicorn_on_event(const sonicorn_context* context, void* state);
 
-/* First call on each thread that will run this generation's handlers; an error keeps that thread away
-   from it. [request-thread] Since 1.0. */
+/* First call on each thread that will run this generation's handlers; an error keeps that thread
+   away from it. [request-thread] Since 1.0. */
 SONICORN_EXPORT int32_t sonicorn_thread_start(const sonicorn_context* context, void* state);
 
 /* Last call on each thread whose thread_start returned OK. [request-thread] Since 1.0. */
 SONICORN_EXPORT int32_t sonicorn_thread_exit(const sonicorn_context* context, void* state);
 
-/* See SONICORN_RELOAD_...; the new settings are in context->message (JSON). Absent, a change of settings is
-   a new generation. [lifecycle-thread] Since 1.0. */
-SONICORN_EXPORT int32_t sonicorn_reload(const sonicorn_context* context, void* state, uint32_t phase);
+/* See SONICORN_RELOAD_...; the new settings are in context->message (JSON). Absent, a change of
+   settings is a new generation. [lifecycle-thread] Since 1.0. */
+SONICORN_EXPORT int32_t sonicorn_reload(const sonicorn_context* context, void* state,
+                                        uint32_t phase);
 
-/* The old generation, after its last request. Fill in `saved`; declining means there is nothing to keep.
-   [lifecycle-thread] Since 1.0. */
+/* The old generation, after its last request. Fill in `saved`; declining means there is nothing to
+   keep. [lifecycle-thread] Since 1.0. */
 SONICORN_EXPORT int32_t sonicorn_save_state(const sonicorn_context* context, void* state,
                                             sonicorn_blob* saved);
 
-/* A stop or a reload is decided and connections are still open: finish streams, stop intake. Declined
-   means "not yet": say so later through drain/1. [lifecycle-thread] Since 1.0. */
+/* A stop or a reload is decided and connections are still open: finish streams, stop intake.
+   Declined means "not yet": say so later through drain/1. [lifecycle-thread] Since 1.0. */
 SONICORN_EXPORT int32_t sonicorn_drain(const sonicorn_context* context, void* state);
 
-/* After the last request returned: exactly once for each start that returned OK, never from a signal
-   handler, before any destructor or unload, also if no request was ever served. context->reason,
-   signal_number and deadline_ns say why and until when. [lifecycle-thread] Since 1.0. */
+/* After the last request returned: exactly once for each start that returned OK, never from a
+   signal handler, before any destructor or unload, also if no request was ever served.
+   context->reason, signal_number and deadline_ns say why and until when. [lifecycle-thread]
+   Since 1.0. */
 SONICORN_EXPORT int32_t sonicorn_shutdown(const sonicorn_context* context, void* state);
 
 /* A live app is inspected: a JSON object of whatever it has to say (routes, OpenAPI).

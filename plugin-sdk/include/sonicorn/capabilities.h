@@ -28,22 +28,22 @@
 #include <sonicorn/capability/websocket.h>
 
 /* Every capability of ABI 1: X(name, id). */
-#define SONICORN_CAPABILITIES(X)                     \
-  X(shutdown, SONICORN_CAPABILITY_SHUTDOWN)          \
-  X(drain, SONICORN_CAPABILITY_DRAIN)                \
-  X(reload, SONICORN_CAPABILITY_RELOAD)              \
-  X(state, SONICORN_CAPABILITY_STATE)                \
+#define SONICORN_CAPABILITIES(X)                        \
+  X(shutdown, SONICORN_CAPABILITY_SHUTDOWN)             \
+  X(drain, SONICORN_CAPABILITY_DRAIN)                   \
+  X(reload, SONICORN_CAPABILITY_RELOAD)                 \
+  X(state, SONICORN_CAPABILITY_STATE)                   \
   X(request_events, SONICORN_CAPABILITY_REQUEST_EVENTS) \
-  X(events, SONICORN_CAPABILITY_EVENTS)              \
-  X(streaming, SONICORN_CAPABILITY_STREAMING)        \
-  X(deferred, SONICORN_CAPABILITY_DEFERRED)          \
-  X(websocket, SONICORN_CAPABILITY_WEBSOCKET)        \
-  X(log, SONICORN_CAPABILITY_LOG)                    \
-  X(metrics, SONICORN_CAPABILITY_METRICS)            \
-  X(timer, SONICORN_CAPABILITY_TIMER)                \
-  X(background, SONICORN_CAPABILITY_BACKGROUND)      \
-  X(bus, SONICORN_CAPABILITY_BUS)                    \
-  X(control, SONICORN_CAPABILITY_CONTROL)            \
+  X(events, SONICORN_CAPABILITY_EVENTS)                 \
+  X(streaming, SONICORN_CAPABILITY_STREAMING)           \
+  X(deferred, SONICORN_CAPABILITY_DEFERRED)             \
+  X(websocket, SONICORN_CAPABILITY_WEBSOCKET)           \
+  X(log, SONICORN_CAPABILITY_LOG)                       \
+  X(metrics, SONICORN_CAPABILITY_METRICS)               \
+  X(timer, SONICORN_CAPABILITY_TIMER)                   \
+  X(background, SONICORN_CAPABILITY_BACKGROUND)         \
+  X(bus, SONICORN_CAPABILITY_BUS)                       \
+  X(control, SONICORN_CAPABILITY_CONTROL)               \
   X(thread_check, SONICORN_CAPABILITY_THREAD_CHECK)
 
 #endif

@@ -48,19 +48,19 @@ struct sonicorn_server;
 
 /* Since 1.0. */
 typedef struct sonicorn_context {
-  uint32_t size;           /* bytes of this struct */
-  uint32_t scope;          /* SONICORN_SCOPE_... */
-  uint32_t reason;         /* SONICORN_REASON_... */
-  int32_t signal_number;   /* the signal behind the reason, or 0 */
-  int32_t process_id;      /* pid */
-  uint32_t process_role;   /* SONICORN_PROCESS_... */
-  uint32_t worker_index;   /* from 0 */
-  uint32_t thread_role;    /* SONICORN_THREAD_... */
-  uint64_t thread_id;      /* as gettid(2) */
-  uint64_t generation;     /* of this app in this server, from 1 */
-  uint64_t deadline_ns;    /* CLOCK_MONOTONIC in nanoseconds; 0: none */
-  sonicorn_string event;   /* the attribute's name; for on_event the action */
-  sonicorn_string message; /* optional; for on_event JSON */
+  uint32_t size;                        /* bytes of this struct */
+  uint32_t scope;                       /* SONICORN_SCOPE_... */
+  uint32_t reason;                      /* SONICORN_REASON_... */
+  int32_t signal_number;                /* the signal behind the reason, or 0 */
+  int32_t process_id;                   /* pid */
+  uint32_t process_role;                /* SONICORN_PROCESS_... */
+  uint32_t worker_index;                /* from 0 */
+  uint32_t thread_role;                 /* SONICORN_THREAD_... */
+  uint64_t thread_id;                   /* as gettid(2) */
+  uint64_t generation;                  /* of this app in this server, from 1 */
+  uint64_t deadline_ns;                 /* CLOCK_MONOTONIC in nanoseconds; 0: none */
+  sonicorn_string event;                /* the attribute's name; for on_event the action */
+  sonicorn_string message;              /* optional; for on_event JSON */
   const struct sonicorn_server* server; /* the same in each call of one generation */
 
   /*
@@ -75,7 +75,8 @@ SONICORN_STATIC_ASSERT(offsetof(sonicorn_context, generation) == 40, "ABI 1 layo
 SONICORN_STATIC_ASSERT(offsetof(sonicorn_context, server) == 88, "ABI 1 layout");
 SONICORN_STATIC_ASSERT(sizeof(sonicorn_context) == 104, "ABI 1.0 layout");
 
-/* Fails the current call with a text that ends in a zero byte: `return sonicorn_fail(context, "..")`. */
+/* Fails the current call with a text that ends in a zero byte: `return sonicorn_fail(context,
+ * "..")`. */
 static inline int32_t sonicorn_fail(const sonicorn_context* context, const char* text) {
   context->set_error(context, text, (uint64_t)__builtin_strlen(text));
   return SONICORN_ERROR;

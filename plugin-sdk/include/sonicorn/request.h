@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One HTTP request, whole. All of it belongs to the server and is valid until the call that received it returns.
+ * One HTTP request, whole. All of it belongs to the server and is valid until the call that
+ * received it returns.
  */
 #ifndef SONICORN_REQUEST_H
 #define SONICORN_REQUEST_H
@@ -17,16 +18,16 @@ typedef struct sonicorn_field {
 
 /* Since 1.0. */
 typedef struct sonicorn_request {
-  uint32_t size;           /* bytes of this struct */
-  uint32_t http_version;   /* 10 or 11 */
-  sonicorn_string method;  /* "GET"; any token */
-  sonicorn_string target;  /* as received: "/todo/a%20b?x=1" */
-  sonicorn_string mount;   /* where this app is mounted: "" or "/todo" */
-  sonicorn_string path;    /* below the mount, decoded, without dot segments: "/a b"; at least "/" */
-  sonicorn_string query;   /* as received, without the question mark */
-  sonicorn_string scheme;  /* "http" or "https" */
-  sonicorn_string remote;  /* the peer's address without port; "unix" for a Unix socket */
-  sonicorn_string body;    /* whole, transfer coding removed */
+  uint32_t size;          /* bytes of this struct */
+  uint32_t http_version;  /* 10 or 11 */
+  sonicorn_string method; /* "GET"; any token */
+  sonicorn_string target; /* as received: "/todo/a%20b?x=1" */
+  sonicorn_string mount;  /* where this app is mounted: "" or "/todo" */
+  sonicorn_string path;   /* below the mount, decoded, without dot segments: "/a b"; at least "/" */
+  sonicorn_string query;  /* as received, without the question mark */
+  sonicorn_string scheme; /* "http" or "https" */
+  sonicorn_string remote; /* the peer's address without port; "unix" for a Unix socket */
+  sonicorn_string body;   /* whole, transfer coding removed */
   const sonicorn_field* fields; /* in the order received */
   uint64_t field_count;
 } sonicorn_request;

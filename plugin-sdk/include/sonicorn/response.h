@@ -3,9 +3,9 @@
  * The answer to one request. The server hands over a struct preset to 200 and nothing else; the app
  * fills in what it wants.
  *
- * The server writes Date, Content-Length, Connection and Transfer-Encoding itself. A field that would
- * break the message (a line break in a value, a name that is no token, a framing field) makes the
- * answer a 500 and a log line that names the app.
+ * The server writes Date, Content-Length, Connection and Transfer-Encoding itself. A field that
+ * would break the message (a line break in a value, a name that is no token, a framing field) makes
+ * the answer a 500 and a log line that names the app.
  */
 #ifndef SONICORN_RESPONSE_H
 #define SONICORN_RESPONSE_H
@@ -26,9 +26,9 @@ typedef struct sonicorn_response {
 
   /*
    * Called once when the server no longer needs what content_type, fields and body point to; may be
-   * NULL. Without it they must stay valid until `shutdown` returns (literals, statics), or be part of
-   * the request, or come from `allocate`.
-   * Called on the thread that finished sending: it must neither block nor throw. [any-thread] Since 1.0.
+   * NULL. Without it they must stay valid until `shutdown` returns (literals, statics), or be part
+   * of the request, or come from `allocate`. Called on the thread that finished sending: it must
+   * neither block nor throw. [any-thread] Since 1.0.
    */
   void (*release)(void* release_argument);
   void* release_argument;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The server as an app sees it: a few facts, the app's settings, and the question what the server can
- * deliver. The struct belongs to the server and lives from before `start` until after `shutdown`.
+ * The server as an app sees it: a few facts, the app's settings, and the question what the server
+ * can deliver. The struct belongs to the server and lives from before `start` until after
+ * `shutdown`.
  */
 #ifndef SONICORN_SERVER_H
 #define SONICORN_SERVER_H
@@ -12,13 +13,13 @@ SONICORN_BEGIN_C
 
 /* Since 1.0. */
 typedef struct sonicorn_server {
-  uint32_t size;             /* bytes of this struct */
-  uint32_t abi_minor;        /* of the server; its major is the app's */
-  sonicorn_string name;      /* "sonicorn" */
-  sonicorn_string version;   /* of the server, "1.2.3" */
-  sonicorn_string app_name;  /* the name under which this app runs */
-  sonicorn_string mount;     /* "" for the root, else "/prefix" */
-  sonicorn_string settings;  /* the app's settings, a JSON object; "{}" when there are none */
+  uint32_t size;            /* bytes of this struct */
+  uint32_t abi_minor;       /* of the server; its major is the app's */
+  sonicorn_string name;     /* "sonicorn" */
+  sonicorn_string version;  /* of the server, "1.2.3" */
+  sonicorn_string app_name; /* the name under which this app runs */
+  sonicorn_string mount;    /* "" for the root, else "/prefix" */
+  sonicorn_string settings; /* the app's settings, a JSON object; "{}" when there are none */
 
   /*
    * Asks for a capability, "NAME/REV" or "com.example.NAME/REV".

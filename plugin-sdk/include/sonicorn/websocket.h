@@ -13,7 +13,8 @@
 
 SONICORN_BEGIN_C
 
-/* One open connection; the server's, valid from on_websocket_open until on_websocket_close returns. */
+/* One open connection; the server's, valid from on_websocket_open until on_websocket_close returns.
+ */
 struct sonicorn_websocket;
 
 /* One whole message. Valid until the call returns. Since 1.0. */

@@ -136,7 +136,8 @@ const std::vector<Case>& cases() {
             ""),
        "501"},
       {post("Transfer-Encoding:\r\n", ""), "400"},
-      {post("Transfer-Encoding: Chunked\r\n", "3\r\nabc\r\n2;a=\"b\\\"c\";d\r\nde\r\n0\r\nT: v\r\n\r\n"),
+      {post("Transfer-Encoding: Chunked\r\n",
+            "3\r\nabc\r\n2;a=\"b\\\"c\";d\r\nde\r\n0\r\nT: v\r\n\r\n"),
        "POST / abcde keep Host=x Transfer-Encoding=Chunked"},
       {post("Transfer-Encoding: chunked\r\n", "0\r\n\r\n" + get("")), "GET /  keep Host=x"},
       {post("Transfer-Encoding: chunked\r\n", "3 \r\nabc\r\n0\r\n\r\n"), "400"},
@@ -185,7 +186,8 @@ TEST_SUITE("http.engine") {
     for (int i = 0; i < 5; ++i) large += "A: " + std::string(8000, 'a') + "\r\n";
     CHECK(whole(get(large)).back() == "431");
 
-    const std::string exact = "GET /" + std::string(8 * 1024 - 14, 'a') + " HTTP/1.1\r\nHost: x\r\n\r\n";
+    const std::string exact =
+        "GET /" + std::string(8 * 1024 - 14, 'a') + " HTTP/1.1\r\nHost: x\r\n\r\n";
     REQUIRE(exact.find('\r') == 8 * 1024);
     CHECK(whole(exact).back().starts_with("GET"));
   }
@@ -193,11 +195,10 @@ TEST_SUITE("http.engine") {
   TEST_CASE("pipelined requests come out in order") {
     std::string bytes;
     for (int i = 0; i < 16; ++i) {
-      bytes += i % 3 == 0 ? get("N: " + std::to_string(i) + "\r\n")
-               : i % 3 == 1
-                   ? post("Content-Length: 2\r\nN: " + std::to_string(i) + "\r\n", "ab")
-                   : post("Transfer-Encoding: chunked\r\nN: " + std::to_string(i) + "\r\n",
-                          "1\r\na\r\n0\r\n\r\n");
+      bytes += i % 3 == 0   ? get("N: " + std::to_string(i) + "\r\n")
+               : i % 3 == 1 ? post("Content-Length: 2\r\nN: " + std::to_string(i) + "\r\n", "ab")
+                            : post("Transfer-Encoding: chunked\r\nN: " + std::to_string(i) + "\r\n",
+                                   "1\r\na\r\n0\r\n\r\n");
     }
     const auto found = whole(bytes);
     REQUIRE(found.size() == 16);

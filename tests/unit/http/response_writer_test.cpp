@@ -47,7 +47,8 @@ TEST_SUITE("http.response_writer") {
     CHECK(written() == "HTTP/1.1 304 Not Modified\r\n" + kDate + "\r\n");
   }
 
-  TEST_CASE_FIXTURE(Fixture, "the connection's future is told where the version does not imply it") {
+  TEST_CASE_FIXTURE(Fixture,
+                    "the connection's future is told where the version does not imply it") {
     CHECK(written(true).find("Connection: close\r\n") != std::string::npos);
     output.clear();
     request.version = 10;

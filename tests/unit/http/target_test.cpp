@@ -73,8 +73,8 @@ TEST_SUITE("http.target") {
       CAPTURE(good);
       CHECK(valid_host(good));
     }
-    for (const char* bad : {"a b", "a/b", ":80", "a:b", "a:65536", "a:1:2", "[::1", "[]", "[x]",
-                            "a@b", "a\x80"}) {
+    for (const char* bad :
+         {"a b", "a/b", ":80", "a:b", "a:65536", "a:1:2", "[::1", "[]", "[x]", "a@b", "a\x80"}) {
       CAPTURE(bad);
       CHECK_FALSE(valid_host(bad));
     }

@@ -19,14 +19,15 @@ typedef struct sonicorn_bus {
   uint32_t size;     /* bytes of this struct */
   uint32_t reserved; /* 0 */
 
-  /* From now on messages on `topic` (ends in a zero byte) reach this app. [any-thread] Since 1.0. */
+  /* From now on messages on `topic` (ends in a zero byte) reach this app. [any-thread] Since 1.0.
+   */
   int32_t (*subscribe)(const struct sonicorn_server* server, const char* topic);
 
   /* They no longer do. [any-thread] Since 1.0. */
   int32_t (*unsubscribe)(const struct sonicorn_server* server, const char* topic);
 
-  /* Queues a JSON text, which is copied, for every subscriber. OK; declined: the queue of a subscriber is full
-     and it did not get it; an error: malformed. [any-thread] Since 1.0. */
+  /* Queues a JSON text, which is copied, for every subscriber. OK; declined: the queue of a
+     subscriber is full and it did not get it; an error: malformed. [any-thread] Since 1.0. */
   int32_t (*publish)(const struct sonicorn_server* server, const char* topic, const char* json,
                      uint64_t json_size);
 } sonicorn_bus;

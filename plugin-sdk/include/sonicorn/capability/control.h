@@ -22,8 +22,8 @@ typedef struct sonicorn_control {
   uint32_t size;    /* bytes of this struct */
   uint32_t allowed; /* bit N set: SONICORN_CONTROL action N may be asked for */
 
-  /* Asks, and returns at once. `message` is optional, is copied and reaches the apps in their context.
-     OK: noted; declined: not allowed here. [any-thread] Since 1.0. */
+  /* Asks, and returns at once. `message` is optional, is copied and reaches the apps in their
+     context. OK: noted; declined: not allowed here. [any-thread] Since 1.0. */
   int32_t (*ask)(const struct sonicorn_server* server, uint32_t action, const char* message,
                  uint64_t message_size);
 } sonicorn_control;

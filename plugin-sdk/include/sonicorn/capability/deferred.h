@@ -22,8 +22,8 @@ typedef struct sonicorn_deferred {
   uint32_t size;     /* bytes of this struct */
   uint32_t reserved; /* 0 */
 
-  /* Keeps the request open when on_request returns OK. NULL when it cannot be. Only inside on_request.
-     [request-thread] Since 1.0. */
+  /* Keeps the request open when on_request returns OK. NULL when it cannot be. Only inside
+     on_request. [request-thread] Since 1.0. */
   struct sonicorn_deferral* (*begin)(struct sonicorn_response* response);
 
   /* The request, valid until answer is called. [any-thread] Since 1.0. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * drain/1, a promise and a function: the attribute drain is called when a stop or a reload is decided, and
- * an app that declined ("not yet") says here when it is done.
+ * drain/1, a promise and a function: the attribute drain is called when a stop or a reload is
+ * decided, and an app that declined ("not yet") says here when it is done.
  */
 #ifndef SONICORN_CAPABILITY_DRAIN_H
 #define SONICORN_CAPABILITY_DRAIN_H

@@ -25,9 +25,9 @@ typedef struct sonicorn_metrics {
   uint32_t size;     /* bytes of this struct */
   uint32_t reserved; /* 0 */
 
-  /* Finds or makes the metric `name` ([a-z_][a-z0-9_]*) of a SONICORN_METRIC_... kind; `help` explains it in
-     a sentence. Both end in a zero byte and are copied. NULL when the name is malformed or has another
-     kind already. [any-thread] Since 1.0. */
+  /* Finds or makes the metric `name` ([a-z_][a-z0-9_]*) of a SONICORN_METRIC_... kind; `help`
+     explains it in a sentence. Both end in a zero byte and are copied. NULL when the name is
+     malformed or has another kind already. [any-thread] Since 1.0. */
   struct sonicorn_metric* (*get)(const struct sonicorn_server* server, uint32_t kind,
                                  const char* name, const char* help);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * shutdown/1, a promise: the server calls the attribute shutdown before the app's process ends or its
- * code goes, exactly once for each start that returned OK.
+ * shutdown/1, a promise: the server calls the attribute shutdown before the app's process ends or
+ * its code goes, exactly once for each start that returned OK.
  */
 #ifndef SONICORN_CAPABILITY_SHUTDOWN_H
 #define SONICORN_CAPABILITY_SHUTDOWN_H
@@ -12,11 +12,13 @@
 
 SONICORN_BEGIN_C
 
-/* Bits of sonicorn_shutdown_promise.not_on: endings before which no server can call anything, or will not. */
+/* Bits of sonicorn_shutdown_promise.not_on: endings before which no server can call anything, or
+ * will not. */
 #define SONICORN_SHUTDOWN_NOT_ON_KILL (1u << 0)          /* SIGKILL, out of memory, power */
 #define SONICORN_SHUTDOWN_NOT_ON_CRASH (1u << 1)         /* the process crashed */
 #define SONICORN_SHUTDOWN_NOT_ON_SECOND_SIGNAL (1u << 2) /* a second stop signal ends at once */
-#define SONICORN_SHUTDOWN_NOT_ON_STUCK_REQUEST (1u << 3) /* a handler of the app outlived the grace */
+#define SONICORN_SHUTDOWN_NOT_ON_STUCK_REQUEST \
+  (1u << 3) /* a handler of the app outlived the grace */
 
 /* Since 1.0. */
 typedef struct sonicorn_shutdown_promise {

@@ -21,12 +21,13 @@ typedef struct sonicorn_streaming {
   uint32_t size;     /* bytes of this struct */
   uint32_t reserved; /* 0 */
 
-  /* Makes `response` a stream: its status and fields are sent when on_request returns, its body is what is
-     written here. NULL when it cannot be. Only inside on_request. [request-thread] Since 1.0. */
+  /* Makes `response` a stream: its status and fields are sent when on_request returns, its body is
+     what is written here. NULL when it cannot be. Only inside on_request. [request-thread]
+     Since 1.0. */
   struct sonicorn_stream* (*begin)(struct sonicorn_response* response);
 
-  /* Queues `bytes`, which are copied. OK; declined: the queue is full, try again after on_writable; an error:
-     the client is gone. [any-thread] Since 1.0. */
+  /* Queues `bytes`, which are copied. OK; declined: the queue is full, try again after on_writable;
+     an error: the client is gone. [any-thread] Since 1.0. */
   int32_t (*write)(struct sonicorn_stream* stream, const void* bytes, uint64_t bytes_size);
 
   /* Has `callback` called once when the queue has room again or the client is gone.

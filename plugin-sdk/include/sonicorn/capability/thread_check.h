@@ -18,7 +18,8 @@ typedef struct sonicorn_thread_check {
   uint32_t size;     /* bytes of this struct */
   uint32_t reserved; /* 0 */
 
-  /* SONICORN_THREAD_..., or 0 for a thread that the server does not know. [any-thread] Since 1.0. */
+  /* SONICORN_THREAD_..., or 0 for a thread that the server does not know. [any-thread] Since 1.0.
+   */
   uint32_t (*role)(const struct sonicorn_server* server);
 } sonicorn_thread_check;
 

@@ -18,14 +18,14 @@ typedef struct sonicorn_timer {
   uint32_t size;     /* bytes of this struct */
   uint32_t reserved; /* 0 */
 
-  /* Has `callback` called after `delay_ms`, then every `period_ms` (0: once), until cancelled or until shutdown
-     begins. The result names the timer and is never 0; 0 means it was refused.
+  /* Has `callback` called after `delay_ms`, then every `period_ms` (0: once), until cancelled or
+     until shutdown begins. The result names the timer and is never 0; 0 means it was refused.
      [any-thread] Since 1.0. */
   uint64_t (*start)(const struct sonicorn_server* server, uint64_t delay_ms, uint64_t period_ms,
                     void (*callback)(void* argument), void* argument);
 
-  /* After it returned, on the lifecycle thread, the callback is never called again; elsewhere one call may be
-     under way. An unknown timer is ignored. [any-thread] Since 1.0. */
+  /* After it returned, on the lifecycle thread, the callback is never called again; elsewhere one
+     call may be under way. An unknown timer is ignored. [any-thread] Since 1.0. */
   void (*cancel)(const struct sonicorn_server* server, uint64_t timer);
 } sonicorn_timer;
 

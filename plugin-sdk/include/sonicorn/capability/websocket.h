@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * websocket/1, a promise and a service: the on_websocket_* attributes are called, and the app can send.
+ * websocket/1, a promise and a service: the on_websocket_* attributes are called, and the app can
+ * send.
  */
 #ifndef SONICORN_CAPABILITY_WEBSOCKET_H
 #define SONICORN_CAPABILITY_WEBSOCKET_H
@@ -19,8 +20,8 @@ typedef struct sonicorn_websocket_service {
   uint32_t reserved;         /* 0 */
   uint64_t max_message_size; /* bytes */
 
-  /* Queues one message, which is copied. `kind` is SONICORN_WEBSOCKET_TEXT or _BINARY. OK; declined: the queue is
-     full; an error: the connection is closed. [any-thread] Since 1.0. */
+  /* Queues one message, which is copied. `kind` is SONICORN_WEBSOCKET_TEXT or _BINARY. OK;
+     declined: the queue is full; an error: the connection is closed. [any-thread] Since 1.0. */
   int32_t (*send)(struct sonicorn_websocket* websocket, uint32_t kind, const void* payload,
                   uint64_t payload_size);
 
