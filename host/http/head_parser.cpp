@@ -16,9 +16,11 @@ using beast::http::field;
 
 std::string_view std_view(beast::string_view text) { return {text.data(), text.size()}; }
 
+bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
 void trim(std::string_view& text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
 }
 
 // Beast's parser, for what frames a message: the request line and the fields that tell where the
@@ -239,10 +241,13 @@ class HeadLines {
       return &refusals::kHeadTooLarge;
     }
 
+    // The colon before the value and the CR behind it end these loops.
     const char* value = colon + 1;
     const char* value_end = line_end;
-    while (value != value_end && (*value == ' ' || *value == '\t')) ++value;
-    while (value != value_end && (value_end[-1] == ' ' || value_end[-1] == '\t')) --value_end;
+    while (is_blank(*value)) ++value;
+    if (value != line_end) {
+      while (is_blank(value_end[-1])) --value_end;
+    }
     const sonicorn_field field{{line, static_cast<std::uint64_t>(colon - line)},
                                {value, static_cast<std::uint64_t>(value_end - value)}};
     request_.fields.push_back(field);

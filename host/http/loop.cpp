@@ -97,9 +97,13 @@ void Loop::serve_ready() {
 }
 
 void Loop::enter(Connection& connection, Phase phase) {
+  connection.since_ = now_;
+  // The last of its list already: one busy connection, mostly.
+  if (connection.phase_ == phase && connection.is_linked() && &list(phase).back() == &connection) {
+    return;
+  }
   connection.unlink();
   connection.phase_ = phase;
-  connection.since_ = now_;
   list(phase).push_back(connection);
 }
 

@@ -19,8 +19,8 @@ void Router::remove(const app::App& app) { std::erase(apps_, &app); }
 app::App* Router::find(std::string_view path) const {
   for (app::App* app : apps_) {
     const std::string_view mount = app->mount();
-    if (path.starts_with(mount) &&
-        (path.size() == mount.size() || mount.empty() || path[mount.size()] == '/')) {
+    if (mount.empty()) return app;
+    if (path.starts_with(mount) && (path.size() == mount.size() || path[mount.size()] == '/')) {
       return app;
     }
   }
