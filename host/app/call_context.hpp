@@ -21,6 +21,10 @@ class CallContext : public sonicorn_context {
   // Names the attribute that is about to be called; `name` is a literal or outlives the call.
   void set_event(std::string_view name) { event = {name.data(), name.size()}; }
 
+  // What an app said of a call that went well is not for the next one.
+  void forget_error() {
+    if (!error_.empty()) error_.clear();
+  }
   // The text of the last error, taken.
   std::string take_error();
 

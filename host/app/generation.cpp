@@ -41,6 +41,7 @@ Generation::~Generation() = default;
 void Generation::prepare(CallContext& context) const {
   context.server = server_.abi();
   context.generation = traits_.number;
+  context.forget_error();
 }
 
 void Generation::start(std::function<void(core::Result<void>)> done) {

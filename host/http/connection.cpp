@@ -57,9 +57,16 @@ void Connection::on_ready(std::uint32_t events) {
     }
     if ((events & (EPOLLERR | EPOLLHUP)) != 0) close();
   } catch (const std::bad_alloc&) {
-    core::log::error("out of memory: one connection was cut");
-    close();
+    cut_for_memory();
   }
+}
+
+// What was written for this peer must not reach the next one.
+void Connection::cut_for_memory() {
+  core::log::error("out of memory: one connection was cut");
+  close();
+  loop_.output_.clear();
+  loop_.response_.drop();
 }
 
 void Connection::read() {
@@ -138,21 +145,36 @@ Engine::Step Connection::accept_body(std::string_view input, std::size_t& used) 
 }
 
 void Connection::serve() {
+  // The clock of what comes next starts with it.
+  if (phase_ != Phase::idle) loop_.enter(*this, Phase::idle);
   Request& now = request();
-  if (app_ == nullptr) {
-    if (now.server_wide) {
-      loop_.response_.reset();
-      loop_.response_.status = 204;
-      send(now, loop_.response_);
-    } else {
-      refuse(now, refusals::kNotFound);
-    }
-  } else if (app::Generation& generation = app_->current(); generation.traits().blocking) {
+  if (app_ != nullptr) {
+    call(app_->current());
+  } else if (now.server_wide) {
+    loop_.response_.reset();
+    loop_.response_.status = 204;
+    send(now, loop_.response_);
+  } else {
+    refuse(now, refusals::kNotFound);
+  }
+  if (echoing_ && held_ == nullptr) {
+    held_ = std::exchange(loop_.request_, loop_.take_request());
+  }
+  give_back(held_);
+}
+
+// Whoever stops the server marks the thread as cut and then looks at what runs; this looks in the
+// other order, so one of the two sees the other.
+void Connection::call(app::Generation& generation) {
+  loop_.running_.store(&generation);
+  if (loop_.cut_.load()) {
+    close();
+  } else if (generation.traits().blocking) {
     call_on_pool(generation);
   } else {
     call_here(generation);
   }
-  give_back(held_);
+  loop_.running_.store(nullptr, std::memory_order_release);
 }
 
 void Connection::call_here(app::Generation& generation) {
@@ -161,9 +183,7 @@ void Connection::call_here(app::Generation& generation) {
   response.reset();
   const sonicorn_request as_abi = abi_request(now, *app_, {remote_.data(), remote_size_});
   loop_.context_.deadline_ns = loop_.deadline_ns();
-  loop_.running_.store(&generation, std::memory_order_relaxed);
   const std::int32_t result = generation.on_request(loop_.context_, as_abi, response);
-  loop_.running_.store(nullptr, std::memory_order_relaxed);
   if (result == SONICORN_OK) return send(now, response);
   fail(now, response, result, result < 0 ? loop_.context_.take_error() : std::string());
 }
@@ -209,8 +229,7 @@ void Connection::on_answer(std::unique_ptr<PoolCall> call) {
     carry_.erase_front(process(carry_.view()));
     settle();
   } catch (const std::bad_alloc&) {
-    core::log::error("out of memory: one connection was cut");
-    close();
+    cut_for_memory();
   }
 }
 
@@ -254,7 +273,8 @@ void Connection::give_back(std::unique_ptr<Request>& request) {
 void Connection::count_request(const Request& to) {
   ++served_;
   const std::size_t most = loop_.limits_.keep_alive_requests;
-  if (!to.keep_alive || loop_.stopping_ || (most != 0 && served_ >= most)) ending_ = true;
+  if (loop_.stopping_ || (most != 0 && served_ >= most)) ending_ = server_ends_ = true;
+  if (!to.keep_alive) ending_ = true;
 }
 
 void Connection::refuse(const Request& to, const Refusal& refusal) {
@@ -272,9 +292,13 @@ void Connection::refuse_and_end(const Refusal& refusal) {
 }
 
 void Connection::refuse_at_once() {
-  loop_.request_->reset();
-  refuse_and_end(refusals::kBusy);
-  settle();
+  try {
+    loop_.request_->reset();
+    refuse_and_end(refusals::kBusy);
+    settle();
+  } catch (const std::bad_alloc&) {
+    cut_for_memory();
+  }
 }
 
 void Connection::settle() {
@@ -365,6 +389,14 @@ void Connection::discard() {
 }
 
 void Connection::on_expired() {
+  try {
+    expire();
+  } catch (const std::bad_alloc&) {
+    cut_for_memory();
+  }
+}
+
+void Connection::expire() {
   switch (phase_) {
     case Phase::idle:
     case Phase::writing:
@@ -416,6 +448,8 @@ void Connection::watch(std::uint32_t events) {
 void Connection::close() {
   if (closed()) return;
   if (call_ != nullptr) std::exchange(call_, nullptr)->connection = nullptr;
+  // A child that an app forked may hold the socket too, and the set would go on telling of it.
+  loop_.sockets_.remove(fd_);
   ::close(std::exchange(fd_, -1));
   pending_.reset();
   loop_.give_back(std::move(echoed_));

@@ -77,6 +77,8 @@ class Connection final : public PollTarget,
 
   Engine::Step accept_body(std::string_view input, std::size_t& used);
   void serve();
+  void expire();
+  void call(app::Generation& generation);
   void call_here(app::Generation& generation);
   void call_on_pool(app::Generation& generation);
   void send(const Request& to, AppResponse& response);
@@ -93,15 +95,18 @@ class Connection final : public PollTarget,
   void on_writable();
   void end();
   void watch(std::uint32_t events);
+  void cut_for_memory();
+  bool peer_may_lose_answer() const;
 
   Loop& loop_;
   int fd_;
   std::uint32_t watched_;
   Phase phase_ = Phase::idle;
-  bool ending_ = false;   // nothing more is read; closes when all is written
-  bool refused_ = false;  // ends because of what the client sent
-  bool stalled_ = false;  // waits for the peer to read
-  bool echoing_ = false;  // pending_ borrows the body of the request in hand
+  bool ending_ = false;       // nothing more is read; closes when all is written
+  bool refused_ = false;      // ends because of what the client sent
+  bool server_ends_ = false;  // ends though the client would go on
+  bool stalled_ = false;      // waits for the peer to read
+  bool echoing_ = false;      // pending_ borrows the body of the request in hand
   std::uint8_t remote_size_;
   std::array<char, 46> remote_;
   std::uint32_t discarded_ = 0;

@@ -269,8 +269,7 @@ class HeadLines {
         return ++hosts_ == 1 && valid_host(value) ? nullptr : &refusals::kBadHost;
       case Meaning::expect:
         if (!is_1_1_) break;
-        request_.expects_continue = is_named(value, "100-continue");
-        unmet_expectation_ = !request_.expects_continue;
+        (is_named(value, "100-continue") ? request_.expects_continue : unmet_expectation_) = true;
         break;
     }
     return nullptr;

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <ctime>
+#include <new>
 #include <system_error>
 
 namespace sonicorn::http {
@@ -35,15 +36,21 @@ Loop::Loop(const routing::Router& router, const config::Limits& limits, Executor
       read_buffer_(new char[kReadSize]),
       request_(std::make_unique<Request>()),
       context_(SONICORN_SCOPE_REQUEST, SONICORN_THREAD_IO) {
-  if (wake_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
-  sockets_.add(wake_, EPOLLIN, *this);
+  if (wake_ < 0 || !sockets_.add(wake_, EPOLLIN, *this)) {
+    throw std::system_error(errno, std::generic_category(), "eventfd");
+  }
+  // What is given back must find its place also when there is no memory.
+  spare_requests_.reserve(kSpares);
+  spare_calls_.reserve(kSpares);
   context_.set_event("on_request");
   read_clock();
 }
 
 Loop::~Loop() {
   abort();
-  bury();
+  while (completed_ != nullptr) {
+    delete std::exchange(completed_, completed_->next);
+  }
   ::close(wake_);
 }
 
@@ -63,8 +70,8 @@ std::uint64_t Loop::deadline_ns() const {
 
 Connection* Loop::make(int fd, std::string_view remote) {
   read_clock();
-  auto connection = std::make_unique<Connection>(*this, fd, remote);
-  if (!sockets_.add(fd, EPOLLIN, *connection)) {
+  std::unique_ptr<Connection> connection(new (std::nothrow) Connection(*this, fd, remote));
+  if (connection == nullptr || !sockets_.add(fd, EPOLLIN, *connection)) {
     ::close(fd);
     return nullptr;
   }
@@ -89,7 +96,9 @@ void Loop::serve_ready() {
     const int ready = sockets_.wait(wait);
     if (ready == 0) return;
     read_clock();
+    telling_ = true;
     sockets_.tell(ready);
+    telling_ = false;
     if (!dead_.empty()) bury();
     note_idle();
     wait = kLullMs;
@@ -115,7 +124,7 @@ void Loop::retire(Connection& connection) {
 }
 
 void Loop::bury() {
-  if (dead_.empty()) return;
+  if (telling_ || dead_.empty()) return;
   dead_.clear_and_dispose([](Connection* connection) { delete connection; });
   if (count_ == 0 && emptied_) std::exchange(emptied_, nullptr)();
 }
@@ -146,25 +155,31 @@ void Loop::tick() {
     expire(Phase::idle, kFirstRequestOnStop);
   }
   bury();
+  note_idle();
 }
 
 bool Loop::shed_idle() {
-  if (list(Phase::idle).empty()) return false;
-  list(Phase::idle).front().close();
+  const bool found = !list(Phase::idle).empty();
+  if (found) list(Phase::idle).front().close();
   bury();
   note_idle();
-  return true;
+  return found;
 }
 
 void Loop::stop(std::function<void()> emptied) {
   read_clock();
   stopping_ = true;
   emptied_ = std::move(emptied);
-  std::vector<Connection*> open;
   for (List& each : lists_) {
-    for (Connection& connection : each) open.push_back(&connection);
+    List open;
+    open.swap(each);
+    while (!open.empty()) {
+      Connection& connection = open.front();
+      open.pop_front();
+      each.push_back(connection);
+      connection.on_stop();
+    }
   }
-  for (Connection* connection : open) connection->on_stop();
   bury();
   if (count_ == 0 && emptied_) std::exchange(emptied_, nullptr)();
 }
@@ -180,8 +195,9 @@ void Loop::complete(std::unique_ptr<PoolCall> call) {
   bool first;
   {
     const std::lock_guard lock(completed_mutex_);
-    first = completed_.empty();
-    completed_.push_back(std::move(call));
+    first = completed_ == nullptr;
+    call->next = std::exchange(completed_, call.get());
+    [[maybe_unused]] PoolCall* const kept = call.release();
   }
   if (!first) return;
   const std::uint64_t one = 1;
@@ -191,14 +207,21 @@ void Loop::complete(std::unique_ptr<PoolCall> call) {
 void Loop::on_ready(std::uint32_t) {
   std::uint64_t count;
   [[maybe_unused]] const ssize_t read = ::read(wake_, &count, sizeof(count));
-  std::vector<std::unique_ptr<PoolCall>> ready;
+  PoolCall* latest_first;
   {
     const std::lock_guard lock(completed_mutex_);
-    ready.swap(completed_);
+    latest_first = std::exchange(completed_, nullptr);
   }
-  for (std::unique_ptr<PoolCall>& call : ready) {
-    if (call->connection != nullptr) {
-      call->connection->on_answer(std::move(call));
+  PoolCall* ready = nullptr;
+  while (latest_first != nullptr) {
+    PoolCall* const rest = latest_first->next;
+    latest_first->next = std::exchange(ready, latest_first);
+    latest_first = rest;
+  }
+  while (ready != nullptr) {
+    std::unique_ptr<PoolCall> call(std::exchange(ready, ready->next));
+    if (Connection* const connection = call->connection) {
+      connection->on_answer(std::move(call));
     } else {
       give_back(std::move(call));
     }

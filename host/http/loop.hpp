@@ -58,6 +58,8 @@ class Loop final : private PollTarget {
   void stop(std::function<void()> emptied);
   // Cuts what is still open.
   void abort();
+  // No handler begins on this thread any more, whatever it is in the middle of. Thread-safe.
+  void cut() { cut_.store(true); }
 
   // A call comes back from the pool. Thread-safe.
   void complete(std::unique_ptr<PoolCall> call);
@@ -66,7 +68,7 @@ class Loop final : private PollTarget {
 
   // The generation whose handler runs on this thread now, or null. For other threads, while one is
   // stuck.
-  app::Generation* running() const { return running_.load(std::memory_order_relaxed); }
+  app::Generation* running() const { return running_.load(); }
 
   EpollSet& sockets() { return sockets_; }
 
@@ -101,10 +103,12 @@ class Loop final : private PollTarget {
 
   Clock::time_point now_;
   bool stopping_ = false;
+  bool telling_ = false;  // the set holds pointers to connections
   std::size_t count_ = 0;
   std::atomic<std::size_t>& open_;
   std::function<void()> emptied_;
   std::atomic<app::Generation*> running_{nullptr};
+  std::atomic<bool> cut_{false};
   std::atomic<bool> has_idle_{false};
 
   // Lent to the connection that is served now.
@@ -122,7 +126,7 @@ class Loop final : private PollTarget {
   std::vector<std::unique_ptr<PoolCall>> spare_calls_;
 
   std::mutex completed_mutex_;
-  std::vector<std::unique_ptr<PoolCall>> completed_;
+  PoolCall* completed_ = nullptr;  // owned, the latest first
 };
 
 }  // namespace sonicorn::http

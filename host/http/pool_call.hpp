@@ -25,8 +25,9 @@ struct PoolCall {
   std::string error;              // the app's text, when result is below 0
   std::uint64_t deadline_ns = 0;  // CLOCK_MONOTONIC
   Loop* home = nullptr;           // where it goes back to
-  Connection* connection =
-      nullptr;  // null when the client was given up; for the home's thread only
+  PoolCall* next = nullptr;       // in the list of those that are back
+  // Null when the client was given up. For the home's thread only.
+  Connection* connection = nullptr;
 
   // Calls the app's handler on this thread.
   void run(app::CallContext& context);

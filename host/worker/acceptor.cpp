@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "core/log.hpp"
@@ -38,7 +39,9 @@ std::string_view write_peer(const sockaddr_storage& address,
 Acceptor::Acceptor(http::Loop& loop, int fd, const std::atomic<std::size_t>& open, std::size_t most,
                    std::function<bool()> shed_elsewhere)
     : loop_(loop), fd_(fd), open_(open), most_(most), shed_elsewhere_(std::move(shed_elsewhere)) {
-  loop_.sockets().add(fd_, EPOLLIN | EPOLLEXCLUSIVE, *this);
+  if (!loop_.sockets().add(fd_, EPOLLIN | EPOLLEXCLUSIVE, *this)) {
+    throw std::system_error(errno, std::generic_category(), "watching a listening socket");
+  }
 }
 
 void Acceptor::on_ready(std::uint32_t) {
@@ -93,12 +96,12 @@ void Acceptor::pause() {
 
 void Acceptor::resume() {
   if (!paused_ || stopped_) return;
-  paused_ = false;
-  loop_.sockets().add(fd_, EPOLLIN | EPOLLEXCLUSIVE, *this);
+  paused_ = !loop_.sockets().add(fd_, EPOLLIN | EPOLLEXCLUSIVE, *this);
 }
 
 void Acceptor::stop() {
-  while (!paused_ && accept_one()) {
+  // As many as can have waited: who connects meanwhile does not hold up the stop.
+  for (int i = 0; i < SOMAXCONN && !paused_ && accept_one(); ++i) {
   }
   if (!paused_) loop_.sockets().remove(fd_);
   stopped_ = true;

@@ -30,17 +30,23 @@ bool BlockingPool::submit(std::unique_ptr<http::PoolCall>& call) {
   if (queued_ >= max_queue_ && !free_thread) return false;
   if (waiting_threads_ <= ready_.size() && !add_thread()) return false;
   app::Generation& generation = *call->generation;
+  bool ready = true;
+  if (generation.traits().serial) {
+    const auto [waiting, first] = serial_.try_emplace(&generation);
+    ready = first;
+    if (!first) waiting->second.push_back(std::move(call));
+  }
+  if (ready) {
+    try {
+      ready_.push_back(std::move(call));
+    } catch (...) {
+      serial_.erase(&generation);
+      throw;
+    }
+    work_.notify_one();
+  }
   generation.enter_pool_call();
   ++queued_;
-  if (generation.traits().serial) {
-    const auto [entry, first] = serial_.try_emplace(&generation);
-    if (!first) {
-      entry->second.push_back(std::move(call));
-      return true;
-    }
-  }
-  ready_.push_back(std::move(call));
-  work_.notify_one();
   return true;
 }
 
@@ -74,10 +80,11 @@ void BlockingPool::run() {
     lock.unlock();
 
     app::Generation& generation = *call->generation;
-    call->run(context);
-    generation.leave_pool_call();
     http::Loop& home = *call->home;
+    call->run(context);
+    // The loop lives as long as a call is counted.
     home.complete(std::move(call));
+    generation.leave_pool_call();
 
     lock.lock();
     --running_;

@@ -1,8 +1,8 @@
 #include "worker/io_thread.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <pthread.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
@@ -69,6 +69,7 @@ class IoThread::Impl {
   }
 
   void abort() {
+    loop_->cut();
     asio::post(io_, [this] { loop_->abort(); });
   }
 
@@ -93,7 +94,7 @@ class IoThread::Impl {
         acceptors_.push_back(std::make_unique<Acceptor>(*loop, fd, shared_.open, shared_.most,
                                                         [this] { return shed_elsewhere(); }));
       }
-      sockets_.assign(::dup(loop->sockets().descriptor()));
+      sockets_.assign(::fcntl(loop->sockets().descriptor(), F_DUPFD_CLOEXEC, 0));
     } catch (...) {
       acceptors_.clear();
       return made.set_exception(std::current_exception());

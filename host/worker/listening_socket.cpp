@@ -50,7 +50,7 @@ bool is_socket(const std::string& path) {
 
 // A socket file whose owner is gone refuses connections.
 bool is_abandoned(const sockaddr_un& address) {
-  const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (probe < 0) return false;
   const bool refused =
       ::connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 &&
@@ -125,8 +125,14 @@ core::Result<ListeningSocket> ListeningSocket::open_unix(const config::Bind& bin
 
 ListeningSocket::~ListeningSocket() {
   if (fd_ < 0) return;
-  ::close(fd_);
+  // In this order: a successor may bind as soon as nobody listens.
   if (!path_.empty()) ::unlink(path_.c_str());
+  ::close(fd_);
+}
+
+void ListeningSocket::abandon() {
+  if (!path_.empty()) ::unlink(std::exchange(path_, {}).c_str());
+  ::shutdown(fd_, SHUT_RDWR);
 }
 
 }  // namespace sonicorn::worker

@@ -24,6 +24,9 @@ class ListeningSocket {
 
   int descriptor() const { return fd_; }
 
+  // Listens no more, but keeps the descriptor for a thread that may still use it.
+  void abandon();
+
   // What was bound, with the port that the kernel chose: "http://127.0.0.1:8000" or
   // "unix:/run/x.sock".
   const std::string& url() const { return url_; }

@@ -217,8 +217,8 @@ void Server::on_brought_up(const BroughtUp& outcome) {
   timer_.cancel();
   started_ = outcome.started;
   if (outcome.ok && !stop_wanted_ && open_sockets()) return begin_serving();
+  if (!outcome.ok || !stop_wanted_) status_ = 1;
   if (!stop_wanted_) {
-    status_ = 1;
     why_.reason = SONICORN_REASON_START_FAILED;
     grace_ends_ = Clock::now() + config_.grace;
   }
@@ -321,6 +321,8 @@ bool Server::stuck(const app::App& app) const {
 
 void Server::drained() {
   timer_.cancel();
+  // A thread that does not come to its senses cannot be joined, whatever it does.
+  unclean_ = occupied_ != 0;
   std::vector<app::App*> free;
   for (app::App* app : started_) {
     if (!stuck(*app)) {
@@ -331,8 +333,12 @@ void Server::drained() {
     log::error("app {}: a handler did not return within the grace, so its shutdown is not called",
                app->name());
   }
-  if (!unclean_) threads_.clear();
-  sockets_.clear();
+  if (!unclean_) {
+    threads_.clear();
+    sockets_.clear();
+  }
+  for (ListeningSocket& socket : sockets_) socket.abandon();
+  started_ = free;
   shut_down(std::move(free));
 }
 
@@ -373,7 +379,11 @@ void Server::on_shutdown_overdue() {
 void Server::finish() {
   stage_ = Stage::done;
   timer_.cancel();
+  // From here on nothing is left to be done in order, and a signal ends the process as it would any
+  // other.
   signals_.close();
+  const sigset_t set = stop_signals();
+  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
   if (unclean_) {
     copies_.reset();
     ::_exit(1);
