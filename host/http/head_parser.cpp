@@ -190,7 +190,8 @@ class HeadLines {
         at_(begin_),
         end_(begin_ + input.size()),
         limits_(limits),
-        request_(request) {}
+        request_(request),
+        fields_left_(limits.fields) {}
 
   HeadParse parse() {
     const char* const line_end = find_control(begin_, at_, end_);
@@ -237,7 +238,7 @@ class HeadLines {
     if (end_ - line_end < 3) return &kIncomplete;
     if (line_end[0] != '\r') return &refusals::kBadField;
     if (line_end[1] != '\n') return &refusals::kBadLineEnding;
-    if (over(line_end, limits_.field) || request_.fields.size() == limits_.fields) {
+    if (over(line_end, limits_.field) || fields_left_ == 0) {
       return &refusals::kHeadTooLarge;
     }
 
@@ -251,6 +252,7 @@ class HeadLines {
     const sonicorn_field field{{line, static_cast<std::uint64_t>(colon - line)},
                                {value, static_cast<std::uint64_t>(value_end - value)}};
     request_.fields.push_back(field);
+    --fields_left_;
     at_ = line_end + 2;
     const Meaning meaning = meaning_of({line, static_cast<std::size_t>(colon - line)});
     return meaning == Meaning::none ? nullptr : weigh(meaning, field, line, parser);
@@ -299,6 +301,7 @@ class HeadLines {
   const char* const end_;
   const config::Limits& limits_;
   Request& request_;
+  std::size_t fields_left_;
   unsigned hosts_ = 0;
   bool is_1_1_ = true;
   bool framed_ = false;
