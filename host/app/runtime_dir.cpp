@@ -53,24 +53,43 @@ bool is_still(const fs::path& path, int folder) {
 
 bool try_lock(int folder) { return ::flock(folder, LOCK_EX | LOCK_NB) == 0; }
 
+// Only what carries the mark is this program's to delete, whatever its name.
+constexpr const char* kMark = ".sonicorn";
+
+bool mark(int folder) {
+  const int file = ::openat(folder, kMark, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
+  if (file >= 0) ::close(file);
+  return file >= 0;
+}
+
+bool is_marked(int folder) {
+  struct stat status {};
+  return ::fstatat(folder, kMark, &status, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 void remove_if_abandoned(const fs::path& path) {
   const int folder = open_folder(path);
   if (folder < 0) return;
   struct stat status {};
-  if (::fstat(folder, &status) == 0 && status.st_uid == ::geteuid() && try_lock(folder) &&
-      is_still(path, folder)) {
+  if (::fstat(folder, &status) == 0 && status.st_uid == ::geteuid() && is_marked(folder) &&
+      try_lock(folder) && is_still(path, folder)) {
     std::error_code ignored;
     fs::remove_all(path, ignored);
   }
   ::close(folder);
 }
 
+constexpr std::string_view kSuffix = "XXXXXX";  // what mkdtemp fills in
+
 void sweep(const fs::path& parent) {
   const std::string prefix = own_prefix();
   std::error_code error;
   for (fs::directory_iterator entry(parent, error), end; !error && entry != end;
        entry.increment(error)) {
-    if (entry->path().filename().native().starts_with(prefix)) remove_if_abandoned(entry->path());
+    const std::string name = entry->path().filename().string();
+    if (name.starts_with(prefix) && name.size() == prefix.size() + kSuffix.size()) {
+      remove_if_abandoned(entry->path());
+    }
   }
 }
 
@@ -87,10 +106,10 @@ core::Result<RuntimeDir> RuntimeDir::create(const fs::path& wanted_parent) {
   sweep(parent);
   constexpr int kAttempts = 100;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    std::string name = (parent / (own_prefix() + "XXXXXX")).string();
+    std::string name = (parent / (own_prefix() + std::string(kSuffix))).string();
     if (::mkdtemp(name.data()) == nullptr) return failed(parent, errno);
     const int folder = open_folder(name);
-    if (folder >= 0 && try_lock(folder) && is_still(name, folder)) {
+    if (folder >= 0 && try_lock(folder) && is_still(name, folder) && mark(folder)) {
       return RuntimeDir(name, folder);
     }
     const int cause = errno;

@@ -24,6 +24,10 @@ core::Error bind_error(const std::string& what, int error) {
     message += "; stop who uses it, or choose another address (--bind HOST:PORT, port 0 for any)";
   } else if (error == EACCES) {
     message += "; choose a port above 1023, or a folder you may write to";
+  } else if (error == ENOENT || error == ENOTDIR) {
+    message += "; make its folder first";
+  } else if (error == ENAMETOOLONG) {
+    message += "; a socket's path has at most 107 bytes";
   } else if (error == EADDRNOTAVAIL) {
     message += "; the address is not one of this machine's";
   }
@@ -61,11 +65,11 @@ bool is_abandoned(const sockaddr_un& address) {
 
 }  // namespace
 
-core::Result<ListeningSocket> ListeningSocket::open(const config::Bind& bind) {
-  return bind.kind == config::Bind::Kind::tcp ? open_tcp(bind) : open_unix(bind);
+core::Result<ListeningSocket> ListeningSocket::bind(const config::Bind& bind) {
+  return bind.kind == config::Bind::Kind::tcp ? bind_tcp(bind) : bind_unix(bind);
 }
 
-core::Result<ListeningSocket> ListeningSocket::open_tcp(const config::Bind& bind) {
+core::Result<ListeningSocket> ListeningSocket::bind_tcp(const config::Bind& bind) {
   const std::string port = std::to_string(bind.port);
   const std::string what = fmt::format("{}:{}", bind.host, port);
   addrinfo hints{};
@@ -95,7 +99,7 @@ core::Result<ListeningSocket> ListeningSocket::open_tcp(const config::Bind& bind
     if (each->ai_family == AF_INET6) {
       ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
     }
-    if (::bind(fd, each->ai_addr, each->ai_addrlen) == 0 && ::listen(fd, kBacklog) == 0) {
+    if (::bind(fd, each->ai_addr, each->ai_addrlen) == 0) {
       return ListeningSocket(fd, url_of(fd, bind.host), {});
     }
     error = errno;
@@ -104,7 +108,7 @@ core::Result<ListeningSocket> ListeningSocket::open_tcp(const config::Bind& bind
   return bind_error(what, error);
 }
 
-core::Result<ListeningSocket> ListeningSocket::open_unix(const config::Bind& bind) {
+core::Result<ListeningSocket> ListeningSocket::bind_unix(const config::Bind& bind) {
   const std::string what = "unix:" + bind.path;
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -114,13 +118,17 @@ core::Result<ListeningSocket> ListeningSocket::open_unix(const config::Bind& bin
   if (is_socket(bind.path) && is_abandoned(address)) ::unlink(bind.path.c_str());
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return bind_error(what, errno);
-  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
-      ::listen(fd, kBacklog) != 0) {
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     const int error = errno;
     ::close(fd);
     return bind_error(what, error);
   }
   return ListeningSocket(fd, what, bind.path);
+}
+
+core::Result<void> ListeningSocket::listen() {
+  if (::listen(fd_, kBacklog) != 0) return bind_error(url_, errno);
+  return {};
 }
 
 ListeningSocket::~ListeningSocket() {

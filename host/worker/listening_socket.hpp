@@ -12,8 +12,11 @@ namespace sonicorn::worker {
 // file.
 class ListeningSocket {
  public:
-  // Binds and listens. A Unix socket that nobody listens on any more is replaced.
-  static core::Result<ListeningSocket> open(const config::Bind& bind);
+  // Takes the address. A Unix socket that nobody listens on any more is replaced.
+  static core::Result<ListeningSocket> bind(const config::Bind& bind);
+
+  // From now on clients may connect.
+  core::Result<void> listen();
 
   ListeningSocket(ListeningSocket&& other) noexcept
       : fd_(std::exchange(other.fd_, -1)),
@@ -35,8 +38,8 @@ class ListeningSocket {
   ListeningSocket(int fd, std::string url, std::string path)
       : fd_(fd), url_(std::move(url)), path_(std::move(path)) {}
 
-  static core::Result<ListeningSocket> open_tcp(const config::Bind& bind);
-  static core::Result<ListeningSocket> open_unix(const config::Bind& bind);
+  static core::Result<ListeningSocket> bind_tcp(const config::Bind& bind);
+  static core::Result<ListeningSocket> bind_unix(const config::Bind& bind);
 
   int fd_;
   std::string url_;

@@ -151,7 +151,8 @@ void Server::on_signal(int number) {
 void Server::bring_up() {
   BroughtUp outcome;
   try {
-    outcome.ok = load_all();
+    // Addresses are taken before apps are started: a port in use is no reason to open a database.
+    outcome.ok = load_all() && bind_sockets();
     if (outcome.ok) start_each(outcome);
   } catch (const std::exception& error) {
     log::error("the apps could not be brought up: {}", error.what());
@@ -171,8 +172,8 @@ bool Server::load_all() {
         !router_.add(*loaded.app)) {
       loaded.reasons.push_back(core::host_error(
           "config.mount_taken",
-          fmt::format("{} is taken by another app: give each its own mount (/one=FILE /two=FILE)",
-                      wanted.mount)));
+          fmt::format("{} is taken by {}: give each app its own mount (/one=FILE /two=FILE)",
+                      wanted.mount, router_.find(wanted.mount)->file().string())));
       loaded.app.reset();
     }
     for (const core::Error& reason : loaded.reasons) {
@@ -216,7 +217,7 @@ void Server::on_brought_up(const BroughtUp& outcome) {
   starter_.join();
   timer_.cancel();
   started_ = outcome.started;
-  if (outcome.ok && !stop_wanted_ && open_sockets()) return begin_serving();
+  if (outcome.ok && !stop_wanted_ && listen_all()) return begin_serving();
   if (!outcome.ok || !stop_wanted_) status_ = 1;
   if (!stop_wanted_) {
     why_.reason = SONICORN_REASON_START_FAILED;
@@ -225,14 +226,25 @@ void Server::on_brought_up(const BroughtUp& outcome) {
   shut_down(started_);
 }
 
-bool Server::open_sockets() {
+bool Server::bind_sockets() {
+  if (stop_wanted_) return true;
   for (const config::Bind& bind : config_.binds) {
-    auto socket = ListeningSocket::open(bind);
+    auto socket = ListeningSocket::bind(bind);
     if (!socket) {
       log::error("{}", socket.error().message);
       return false;
     }
     sockets_.push_back(std::move(*socket));
+  }
+  return true;
+}
+
+bool Server::listen_all() {
+  for (ListeningSocket& socket : sockets_) {
+    if (const auto listening = socket.listen(); !listening) {
+      log::error("{}", listening.error().message);
+      return false;
+    }
   }
   return true;
 }
@@ -393,6 +405,8 @@ void Server::finish() {
 
 int serve(const config::Config& config) {
   std::signal(SIGPIPE, SIG_IGN);
+  // Ignored by who started this, it would take the exit status of children away.
+  std::signal(SIGCHLD, SIG_DFL);
   const sigset_t set = stop_signals();
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   Server server(config);

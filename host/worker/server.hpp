@@ -52,7 +52,8 @@ class Server {
   bool load_all();
   void start_each(BroughtUp& outcome);
   void on_brought_up(const BroughtUp& outcome);
-  bool open_sockets();
+  bool bind_sockets();
+  bool listen_all();
   void begin_serving();
 
   void begin_stop();

@@ -84,8 +84,8 @@ TEST_SUITE("bind") {
       return std::count_if(lines.begin(), lines.end(),
                            [&](const string& line) { return line.find(name) != string::npos; });
     };
-    // Either order of binding and starting keeps the promise.
-    CHECK(calls("\"call\":\"start\"") == calls("\"call\":\"shutdown\""));
+    CHECK(calls("\"call\":\"start\"") == 0);
+    CHECK(calls("\"call\":\"shutdown\"") == 0);
   }
 
   TEST_CASE("a Unix socket in use is not taken away") {

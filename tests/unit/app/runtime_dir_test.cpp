@@ -56,18 +56,23 @@ TEST_CASE("what a killed process left is removed, what a living one holds is not
   const auto living = RuntimeDir::create(parent.path());
   REQUIRE(living.has_value());
   const fs::path left = parent.path() / (own_prefix() + "dead00");
+  const fs::path unmarked = parent.path() / (own_prefix() + "cious0");
+  const fs::path longer = parent.path() / (own_prefix() + "my-precious");
   const fs::path foreign = parent.path() / "sonicorn-other";
   const fs::path target = parent.path() / "target";
-  for (const fs::path& folder : {left, foreign, target}) {
+  for (const fs::path& folder : {left, unmarked, longer, foreign, target}) {
     fs::create_directory(folder);
     std::ofstream(folder / "file") << "x";
   }
+  for (const fs::path& folder : {left, longer, foreign}) std::ofstream(folder / ".sonicorn");
   fs::create_directory_symlink(target, parent.path() / (own_prefix() + "link00"));
   const auto next = RuntimeDir::create(parent.path());
   REQUIRE(next.has_value());
   CHECK_FALSE(fs::exists(left));
   CHECK(fs::exists(living->path()));
   CHECK(fs::exists(foreign / "file"));
+  CHECK(fs::exists(unmarked / "file"));
+  CHECK(fs::exists(longer / "file"));
   CHECK(fs::exists(target / "file"));
 }
 
