@@ -1,5 +1,6 @@
-# Fails when an app exports what the server would not take: a sonicorn_* that is no attribute, or one that is
-# no function; or when it has no ABI mark.
+# Fails when an app is not what its author meant or what the server takes: it exports a sonicorn_* that is no
+# attribute, or one that is no function; it has an attribute, or nearly one, that it does not export; it has
+# no ABI mark; or its manifests contradict each other.
 # cmake -DAPP=FILE.so -DNM=nm [-DREADELF=readelf] -DINCLUDE_DIRS=DIR;DIR -P SonicornCheckApp.cmake
 cmake_minimum_required(VERSION 3.20)
 
@@ -55,9 +56,10 @@ function(edit_distance from to result)
   set(${result} ${distance} PARENT_SCOPE)
 endfunction()
 
-function(closest_attribute name result)
+# The attribute that is at most so many edits away, or "".
+function(closest_attribute name most result)
   set(best "")
-  set(least 4)
+  math(EXPR least "${most} + 1")
   foreach(attribute IN LISTS attributes)
     edit_distance("${name}" "${attribute}" distance)
     if(distance LESS least)
@@ -68,19 +70,47 @@ function(closest_attribute name result)
   set(${result} "${best}" PARENT_SCOPE)
 endfunction()
 
+# Keys that two manifests give differently. What is no JSON object is left to the server, which says more.
+function(find_contradictions text result)
+  set(found "")
+  set(keys "")
+  while(text MATCHES "\\] +({[^\n]*)(.*)")
+    set(json "${CMAKE_MATCH_1}")
+    set(text "${CMAKE_MATCH_2}")
+    string(JSON size ERROR_VARIABLE error LENGTH "${json}")
+    if(error OR size EQUAL 0)
+      continue()
+    endif()
+    math(EXPR last "${size} - 1")
+    foreach(index RANGE ${last})
+      string(JSON key MEMBER "${json}" ${index})
+      string(JSON value GET "${json}" "${key}")
+      if(NOT key IN_LIST keys)
+        list(APPEND keys "${key}")
+        set(value_of_${key} "${value}")
+      elseif(NOT value STREQUAL value_of_${key})
+        string(APPEND found "  its manifests give \"${key}\" as '${value_of_${key}}' and as '${value}'; say it once, in SONICORN_MANIFEST or in sonicorn_add_app\n")
+      endif()
+    endforeach()
+  endwhile()
+  set(${result} "${found}" PARENT_SCOPE)
+endfunction()
+
 execute_process(COMMAND "${NM}" -D --defined-only "${APP}"
                 OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
 string(REPLACE "\n" ";" symbols "${symbols}")
 get_filename_component(file "${APP}" NAME)
 set(problems "")
+set(exported "")
 foreach(symbol IN LISTS symbols)
   if(NOT symbol MATCHES " ([A-Za-z]) sonicorn_([A-Za-z0-9_]+)")
     continue()
   endif()
   set(kind "${CMAKE_MATCH_1}")
   set(name "${CMAKE_MATCH_2}")
+  list(APPEND exported "${name}")
   if(NOT name IN_LIST attributes)
-    closest_attribute("${name}" meant)
+    closest_attribute("${name}" 3 meant)
     if(meant)
       set(remedy "did you mean sonicorn_${meant}?")
     else()
@@ -92,11 +122,45 @@ foreach(symbol IN LISTS symbols)
   endif()
 endforeach()
 
+# An attribute that only the object itself sees would never be called. Without the header's declaration it is
+# hidden, and in C++ it has a mangled name. The linker makes it look like a static function, so that only a
+# name very close to an attribute's is taken for one.
+execute_process(COMMAND "${NM}" --defined-only "${APP}"
+                OUTPUT_VARIABLE symbols ERROR_QUIET COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL " t (_Z[0-9]+)?sonicorn_[A-Za-z0-9_.]+" symbols "${symbols}")
+set(hidden "")
+foreach(symbol IN LISTS symbols)
+  if(symbol MATCHES "_Z([0-9]+)(.+)")
+    string(SUBSTRING "${CMAKE_MATCH_2}" 0 ${CMAKE_MATCH_1} symbol)
+  endif()
+  # A dot is in the names of parts that the compiler split off.
+  if(symbol MATCHES "sonicorn_([A-Za-z0-9_]+)$")
+    list(APPEND hidden "${CMAKE_MATCH_1}")
+  endif()
+endforeach()
+list(REMOVE_DUPLICATES hidden)
+foreach(name IN LISTS hidden)
+  if(name IN_LIST exported)
+    continue()
+  endif()
+  closest_attribute("${name}" 2 meant)
+  if(meant STREQUAL name)
+    string(APPEND problems "  sonicorn_${name} is not exported: include <sonicorn/sonicorn.h> and give it the parameters declared there; inside a namespace write extern \"C\" SONICORN_EXPORT before it\n")
+  elseif(meant)
+    string(APPEND problems "  sonicorn_${name} is not an attribute; did you mean sonicorn_${meant}? If not, give it another name\n")
+  endif()
+endforeach()
+
 if(READELF)
   execute_process(COMMAND "${READELF}" -S -W "${APP}"
                   OUTPUT_VARIABLE sections COMMAND_ERROR_IS_FATAL ANY)
   if(NOT sections MATCHES "\\.note\\.sonicorn")
     string(APPEND problems "  it has no ABI mark, so no server would load it; add SONICORN_APP(Class, ...), SONICORN_MANIFEST({...}); or SONICORN_ABI_MARK; to a source\n")
+  else()
+    execute_process(COMMAND "${READELF}" -p .note.sonicorn "${APP}"
+                    OUTPUT_VARIABLE manifests COMMAND_ERROR_IS_FATAL ANY)
+    find_contradictions("${manifests}" contradictions)
+    string(APPEND problems "${contradictions}")
   endif()
 endif()
 

@@ -99,6 +99,79 @@ grep -q 'sonicorn_shutdwon is not an attribute; did you mean sonicorn_shutdown?'
 grep -q 'sonicorn_banana is not an attribute; the prefix' "$work/log" ||
   fail "no remedy: $(cat "$work/log")"
 
+# refuse NAME LANGUAGE MESSAGE [ARGUMENT]: the app on standard input is not built, and that is why.
+refuse() {
+  local name=$1 extension=c
+  [[ $2 == CXX ]] && extension=cpp
+  mkdir "$work/$name"
+  printf '%s\n' 'cmake_minimum_required(VERSION 3.21)' "project($name LANGUAGES $2)" \
+    'find_package(Sonicorn 1.0 REQUIRED)' "sonicorn_add_app($name app.$extension ${4-})" \
+    >"$work/$name/CMakeLists.txt"
+  cat >"$work/$name/app.$extension"
+  build "$work/$name" "$name" && fail "$name was built"
+  # CMake breaks long lines of a message.
+  tr -s ' \n' '  ' <"$work/log" | grep -qF -- "$3" || fail "$name, no remedy: $(cat "$work/log")"
+}
+
+# The same where hidden visibility or C++'s names keep it out of the exports.
+refuse misspelt-hidden C 'sonicorn_shutdwon is not an attribute; did you mean sonicorn_shutdown?' <<'FILE'
+#include <sonicorn/sonicorn.h>
+SONICORN_ABI_MARK;
+int32_t sonicorn_shutdwon(const sonicorn_context* context, void* state);
+int32_t sonicorn_shutdwon(const sonicorn_context* context, void* state) {
+  (void)context, (void)state;
+  return SONICORN_OK;
+}
+FILE
+refuse misspelt-mangled CXX 'sonicorn_shutdwon is not an attribute; did you mean sonicorn_shutdown?' <<'FILE'
+#include <sonicorn/sonicorn.h>
+SONICORN_ABI_MARK;
+int32_t sonicorn_shutdwon(const sonicorn_context*, void*) { return SONICORN_OK; }
+FILE
+refuse misspelt-extern-c CXX 'sonicorn_on_requst is not an attribute; did you mean sonicorn_on_request?' <<'FILE'
+#include <sonicorn/sonicorn.h>
+SONICORN_ABI_MARK;
+extern "C" int32_t sonicorn_on_requst(const sonicorn_context*, void*) { return SONICORN_OK; }
+FILE
+refuse undeclared-c C 'sonicorn_shutdown is not exported: include <sonicorn/sonicorn.h>' <<'FILE'
+#include <sonicorn/manifest.h>
+SONICORN_ABI_MARK;
+int sonicorn_shutdown(const void* context, void* state);
+int sonicorn_shutdown(const void* context, void* state) { return context == state; }
+FILE
+refuse undeclared-cpp CXX 'sonicorn_shutdown is not exported: include <sonicorn/sonicorn.h>' <<'FILE'
+#include <sonicorn/manifest.h>
+SONICORN_ABI_MARK;
+int sonicorn_shutdown(const void* context, void* state) { return context == state; }
+FILE
+refuse contradiction C "its manifests give \"version\" as '2' and as '1.2; [a'" \
+  'VERSION "1.2; [a" DESCRIPTION "Says \"hello\""' <<'FILE'
+#include <sonicorn/sonicorn.h>
+SONICORN_MANIFEST({"name": "twice", "version": "2", "description": "Says \"hello\"", "uses": ["log/1"]});
+FILE
+
+# Static functions are the app's own.
+mkdir "$work/static"
+printf '%s\n' 'cmake_minimum_required(VERSION 3.21)' 'project(static LANGUAGES C)' \
+  'find_package(Sonicorn 1.0 REQUIRED)' 'sonicorn_add_app(static app.c VERSION 2)' \
+  >"$work/static/CMakeLists.txt"
+cat >"$work/static/app.c" <<'FILE'
+#include <sonicorn/sonicorn.h>
+SONICORN_MANIFEST({"name": "static", "version": "2"});
+__attribute__((noinline)) static int32_t sonicorn_lookup(const sonicorn_context* context) {
+  return sonicorn_fail(context, "nothing to look up");
+}
+__attribute__((noinline)) static int32_t sonicorn_parse_all(const sonicorn_context* context) {
+  return sonicorn_lookup(context);
+}
+int32_t sonicorn_health(const sonicorn_context* context, void* state) {
+  (void)state;
+  return sonicorn_parse_all(context);
+}
+FILE
+build "$work/static" static || fail "$(cat "$work/log")"
+examine "$work/build/static/static.so" health
+
 printf '%s\n' 'cmake_minimum_required(VERSION 3.21)' 'project(unmarked LANGUAGES C)' \
   'find_package(Sonicorn 1.0 REQUIRED)' 'sonicorn_add_app(unmarked app.c)' \
   >"$work/unmarked/CMakeLists.txt"

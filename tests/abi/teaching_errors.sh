@@ -112,15 +112,23 @@ struct Hello : Base {};
 SONICORN_APP(Hello)
 CASE
 
-expect 'not listed in a final class' "has a member 'shutdown' that is not listed" 1 <<'CASE'
-struct Hello final { void shutdown(); };
+# Its private and overloaded members could not be found.
+for members in 'void shutdown();' 'void shutdown(); void shutdown(int);' 'private: void shutdown();' ''; do
+  expect "a final class { $members }" 'SONICORN_APP: Hello must not be final' 1 <<CASE
+struct Hello final { $members };
 SONICORN_APP(Hello)
 CASE
+done
 
-expect 'not listed and overloaded in a final class' "has a member 'shutdown' that is not listed" \
-  1 <<'CASE'
-struct Hello final { void shutdown(); void shutdown(int); };
-SONICORN_APP(Hello)
+expect 'a final class with a listed member' 'SONICORN_APP: Hello must not be final' 1 <<'CASE'
+struct Hello final { void shutdown(); };
+SONICORN_APP(Hello, shutdown)
+CASE
+
+# Two: the compiler also says that there are two functions.
+expect 'listed twice' "SONICORN_APP: 'shutdown' is listed twice for Hello" 2 <<'CASE'
+struct Hello { void shutdown(); void health(); };
+SONICORN_APP(Hello, shutdown, health, shutdown)
 CASE
 
 expect 'start listed' "SONICORN_APP: do not list 'start': the constructor of Hello" 1 <<'CASE'
@@ -197,12 +205,38 @@ class Hello {
 SONICORN_APP(mine::Hello, shutdown);
 CASE
 
-accept 'inside a namespace' <<'CASE'
-namespace mine {
-struct Hello { void health() {} };
-SONICORN_APP(Hello, health)
-}  // namespace mine
-CASE
+# export NAME SYMBOL...: the source on standard input, built as an app is, exports exactly these.
+export_exactly() {
+  local name=$1 compiler found expected
+  shift
+  expected=$(printf 'T sonicorn_%s\n' "$@" | sort)
+  { echo '#include <sonicorn/app.hpp>'; cat; } >"$work/case.cpp"
+  for compiler in "${compilers[@]}"; do
+    checks=$((checks + 1))
+    found=
+    if "$compiler" -std=c++20 -shared -fPIC -fvisibility=hidden -fvisibility-inlines-hidden -Wall \
+      -Wextra -Wpedantic -Wshadow -Wconversion -Werror -I"$include" "$work/case.cpp" \
+      -o "$work/case.so"; then
+      found=$(nm -D --defined-only "$work/case.so" | awk '$3 ~ /^sonicorn_/ {print $2, $3}' | sort)
+    fi
+    if [[ $found != "$expected" ]]; then
+      echo "$name ($compiler): exports '$found', not '$expected'"
+      failures=$((failures + 1))
+    fi
+  done
+}
+
+# Every attribute: each has a definition of its own, and GCC takes the header's visibility into no namespace.
+app=$(dirname "$0")/apps/every_attribute.cpp
+every=$(sed -n 's/^  X(\([a-z_]*\)).*/\1/p' "$include/sonicorn/attributes.h")
+for where in '' 'namespace mine {' 'namespace mine::inner {' 'namespace {'; do
+  # shellcheck disable=SC2086
+  export_exactly "in '$where'" $every < <(
+    grep '^#include' "$app"
+    echo "$where"
+    grep -v '^#include' "$app"
+    [[ -z $where ]] || echo '}')
+done
 
 accept 'text that may be handed over' <<'CASE'
 sonicorn::Response literal() { return sonicorn::Response::text("literal"); }

@@ -15,7 +15,7 @@ struct Seen {
   int messages = 0;
 };
 
-class EveryAttribute final {
+class EveryAttribute {
  public:
   explicit EveryAttribute(sonicorn::Server& server) : server_(server) {
     const auto* promise = server.capability<sonicorn_shutdown_promise>();

@@ -35,6 +35,9 @@ typedef struct sonicorn_background {
   int32_t (*wait)(struct sonicorn_stop_token* stop, uint64_t timeout_ms);
 } sonicorn_background;
 
+SONICORN_STATIC_ASSERT(offsetof(sonicorn_background, wait) == 24, "ABI 1 layout");
+SONICORN_STATIC_ASSERT(sizeof(sonicorn_background) == 32, "ABI 1.0 layout");
+
 SONICORN_END_C
 
 #endif

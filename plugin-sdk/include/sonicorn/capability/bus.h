@@ -32,6 +32,9 @@ typedef struct sonicorn_bus {
                      uint64_t json_size);
 } sonicorn_bus;
 
+SONICORN_STATIC_ASSERT(offsetof(sonicorn_bus, publish) == 24, "ABI 1 layout");
+SONICORN_STATIC_ASSERT(sizeof(sonicorn_bus) == 32, "ABI 1.0 layout");
+
 SONICORN_END_C
 
 #endif

@@ -28,6 +28,9 @@ typedef struct sonicorn_control {
                  uint64_t message_size);
 } sonicorn_control;
 
+SONICORN_STATIC_ASSERT(offsetof(sonicorn_control, ask) == 8, "ABI 1 layout");
+SONICORN_STATIC_ASSERT(sizeof(sonicorn_control) == 16, "ABI 1.0 layout");
+
 SONICORN_END_C
 
 #endif

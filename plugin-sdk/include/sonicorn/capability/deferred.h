@@ -37,6 +37,9 @@ typedef struct sonicorn_deferred {
   void (*answer)(struct sonicorn_deferral* deferral, int32_t result);
 } sonicorn_deferred;
 
+SONICORN_STATIC_ASSERT(offsetof(sonicorn_deferred, answer) == 32, "ABI 1 layout");
+SONICORN_STATIC_ASSERT(sizeof(sonicorn_deferred) == 40, "ABI 1.0 layout");
+
 SONICORN_END_C
 
 #endif

@@ -24,6 +24,9 @@ typedef struct sonicorn_drain_promise {
   void (*finished)(const struct sonicorn_server* server);
 } sonicorn_drain_promise;
 
+SONICORN_STATIC_ASSERT(offsetof(sonicorn_drain_promise, finished) == 8, "ABI 1 layout");
+SONICORN_STATIC_ASSERT(sizeof(sonicorn_drain_promise) == 16, "ABI 1.0 layout");
+
 SONICORN_END_C
 
 #endif

@@ -17,6 +17,9 @@ typedef struct sonicorn_events_promise {
   uint32_t scopes; /* bit N set: events of SONICORN_SCOPE N are delivered */
 } sonicorn_events_promise;
 
+SONICORN_STATIC_ASSERT(offsetof(sonicorn_events_promise, scopes) == 4, "ABI 1 layout");
+SONICORN_STATIC_ASSERT(sizeof(sonicorn_events_promise) == 8, "ABI 1.0 layout");
+
 SONICORN_END_C
 
 #endif

@@ -29,6 +29,9 @@ typedef struct sonicorn_log {
                 uint64_t text_size);
 } sonicorn_log;
 
+SONICORN_STATIC_ASSERT(offsetof(sonicorn_log, write) == 8, "ABI 1 layout");
+SONICORN_STATIC_ASSERT(sizeof(sonicorn_log) == 16, "ABI 1.0 layout");
+
 SONICORN_END_C
 
 #endif

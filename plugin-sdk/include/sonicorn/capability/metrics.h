@@ -38,6 +38,9 @@ typedef struct sonicorn_metrics {
   void (*set)(struct sonicorn_metric* metric, double value);
 } sonicorn_metrics;
 
+SONICORN_STATIC_ASSERT(offsetof(sonicorn_metrics, set) == 24, "ABI 1 layout");
+SONICORN_STATIC_ASSERT(sizeof(sonicorn_metrics) == 32, "ABI 1.0 layout");
+
 SONICORN_END_C
 
 #endif

@@ -20,6 +20,9 @@ typedef struct sonicorn_reload_promise {
   uint32_t probation_ms; /* how long the previous build is kept after a switch; 0: not */
 } sonicorn_reload_promise;
 
+SONICORN_STATIC_ASSERT(offsetof(sonicorn_reload_promise, probation_ms) == 12, "ABI 1 layout");
+SONICORN_STATIC_ASSERT(sizeof(sonicorn_reload_promise) == 16, "ABI 1.0 layout");
+
 SONICORN_END_C
 
 #endif

@@ -21,6 +21,9 @@ typedef struct sonicorn_request_events_promise {
   uint32_t events; /* SONICORN_REQUEST_EVENT_... that are delivered */
 } sonicorn_request_events_promise;
 
+SONICORN_STATIC_ASSERT(offsetof(sonicorn_request_events_promise, events) == 4, "ABI 1 layout");
+SONICORN_STATIC_ASSERT(sizeof(sonicorn_request_events_promise) == 8, "ABI 1.0 layout");
+
 SONICORN_END_C
 
 #endif

@@ -30,6 +30,9 @@ typedef struct sonicorn_shutdown_promise {
   uint32_t least_ms; /* shutdown gets at least this long, also when requests used up the grace */
 } sonicorn_shutdown_promise;
 
+SONICORN_STATIC_ASSERT(offsetof(sonicorn_shutdown_promise, least_ms) == 28, "ABI 1 layout");
+SONICORN_STATIC_ASSERT(sizeof(sonicorn_shutdown_promise) == 32, "ABI 1.0 layout");
+
 SONICORN_END_C
 
 #endif

@@ -18,6 +18,9 @@ typedef struct sonicorn_state_promise {
   uint64_t max_size; /* bytes that one state may have */
 } sonicorn_state_promise;
 
+SONICORN_STATIC_ASSERT(offsetof(sonicorn_state_promise, max_size) == 8, "ABI 1 layout");
+SONICORN_STATIC_ASSERT(sizeof(sonicorn_state_promise) == 16, "ABI 1.0 layout");
+
 SONICORN_END_C
 
 #endif

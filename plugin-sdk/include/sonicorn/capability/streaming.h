@@ -43,6 +43,9 @@ typedef struct sonicorn_streaming {
   void (*abort)(struct sonicorn_stream* stream);
 } sonicorn_streaming;
 
+SONICORN_STATIC_ASSERT(offsetof(sonicorn_streaming, abort) == 40, "ABI 1 layout");
+SONICORN_STATIC_ASSERT(sizeof(sonicorn_streaming) == 48, "ABI 1.0 layout");
+
 SONICORN_END_C
 
 #endif

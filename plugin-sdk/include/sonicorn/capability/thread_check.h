@@ -23,6 +23,9 @@ typedef struct sonicorn_thread_check {
   uint32_t (*role)(const struct sonicorn_server* server);
 } sonicorn_thread_check;
 
+SONICORN_STATIC_ASSERT(offsetof(sonicorn_thread_check, role) == 8, "ABI 1 layout");
+SONICORN_STATIC_ASSERT(sizeof(sonicorn_thread_check) == 16, "ABI 1.0 layout");
+
 SONICORN_END_C
 
 #endif

@@ -29,6 +29,9 @@ typedef struct sonicorn_timer {
   void (*cancel)(const struct sonicorn_server* server, uint64_t timer);
 } sonicorn_timer;
 
+SONICORN_STATIC_ASSERT(offsetof(sonicorn_timer, cancel) == 16, "ABI 1 layout");
+SONICORN_STATIC_ASSERT(sizeof(sonicorn_timer) == 24, "ABI 1.0 layout");
+
 SONICORN_END_C
 
 #endif

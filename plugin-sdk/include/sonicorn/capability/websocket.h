@@ -35,6 +35,9 @@ typedef struct sonicorn_websocket_service {
   void (*unpin)(struct sonicorn_websocket* websocket);
 } sonicorn_websocket_service;
 
+SONICORN_STATIC_ASSERT(offsetof(sonicorn_websocket_service, unpin) == 40, "ABI 1 layout");
+SONICORN_STATIC_ASSERT(sizeof(sonicorn_websocket_service) == 48, "ABI 1.0 layout");
+
 SONICORN_END_C
 
 #endif

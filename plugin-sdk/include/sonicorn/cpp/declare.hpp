@@ -30,6 +30,16 @@ consteval std::uint32_t bit_of(std::string_view name) {
   return kUnknownBit;
 }
 
+// What the list of SONICORN_APP says.
+struct Listed {
+  std::uint32_t names = 0;  // bits of the listed attributes
+  std::uint32_t twice = 0;  // of those that are listed again
+
+  consteval Listed operator|(std::uint32_t bit) const {
+    return {names | bit, twice | (names & bit)};
+  }
+};
+
 // Edits (insert, delete, replace, swap neighbours) between two names.
 consteval std::size_t distance(std::string_view a, std::string_view b) {
   std::array<std::array<std::size_t, 64>, 64> edits{};
@@ -77,38 +87,48 @@ consteval std::string_view closest(std::string_view misspelt) {
  * `shutdown` is listed it is destroyed right after that member returned, on the lifecycle thread.
  * Where it is not, a static destructor of the shared object destroys it; a destructor that joins
  * threads must not run there, so an app with threads lists shutdown. A class must be named by one
- * word: give a template an alias.
+ * word: give a template an alias. It must not be final.
  */
 #define SONICORN_APP(...) SONICORN_DETAIL_APP(__VA_ARGS__, )
 
-#define SONICORN_DETAIL_APP(C, ...)                                                           \
-  SONICORN_ABI_MARK;                                                                          \
-  static_assert(std::is_class_v<C> && std::is_destructible_v<C>,                              \
-                "SONICORN_APP: " #C " must be a class with a public destructor");             \
-  static_assert(::sonicorn::detail::TakesServer<C> || std::is_default_constructible_v<C>,     \
-                "SONICORN_APP: the server cannot make a " #C                                  \
-                ", because it is abstract or has "                                            \
-                "neither of these public constructors: explicit " #C                          \
-                "(sonicorn::Server& server); " #C "();");                                     \
-  static constexpr std::uint32_t sonicorn_detail_listed =                                     \
-      0u SONICORN_DETAIL_EACH(SONICORN_DETAIL_BIT, C, __VA_ARGS__);                           \
-  static_assert((sonicorn_detail_listed & ::sonicorn::detail::kUnknownBit) != 0 ||            \
-                    !::sonicorn::detail::start_rule::exists<C>(),                             \
-                "SONICORN_APP: " #C                                                           \
-                "::start would never be called: the constructor is what runs at start; move " \
-                "its body there, or give it another name");                                   \
-  SONICORN_DETAIL_ALL(SONICORN_DETAIL_FORBID_UNLISTED, C)                                     \
-  static ::sonicorn::detail::Slot<C, (sonicorn_detail_listed &                                \
-                                      ::sonicorn::detail::bit_of("shutdown")) != 0>           \
-      sonicorn_detail_slot;                                                                   \
-  extern "C" int32_t sonicorn_start(const sonicorn_context* context, void** state) {          \
-    return ::sonicorn::detail::call_start<C>(context, state, sonicorn_detail_slot);           \
-  }                                                                                           \
+#define SONICORN_DETAIL_APP(C, ...)                                                               \
+  SONICORN_ABI_MARK;                                                                              \
+  static_assert(std::is_class_v<C> && std::is_destructible_v<C>,                                  \
+                "SONICORN_APP: " #C " must be a class with a public destructor");                 \
+  static_assert(!std::is_final_v<C>, "SONICORN_APP: " #C                                          \
+                                     " must not be final, because members of a final class "      \
+                                     "cannot be checked against the list; take `final` off " #C); \
+  static_assert(::sonicorn::detail::TakesServer<C> || std::is_default_constructible_v<C>,         \
+                "SONICORN_APP: the server cannot make a " #C                                      \
+                ", because it is abstract or has "                                                \
+                "neither of these public constructors: explicit " #C                              \
+                "(sonicorn::Server& server); " #C "();");                                         \
+  static constexpr ::sonicorn::detail::Listed sonicorn_detail_listed =                            \
+      ::sonicorn::detail::Listed() SONICORN_DETAIL_EACH(SONICORN_DETAIL_BIT, C, __VA_ARGS__);     \
+  static_assert((sonicorn_detail_listed.names & ::sonicorn::detail::kUnknownBit) != 0 ||          \
+                    !::sonicorn::detail::start_rule::exists<C>(),                                 \
+                "SONICORN_APP: " #C                                                               \
+                "::start would never be called: the constructor is what runs at start; move "     \
+                "its body there, or give it another name");                                       \
+  SONICORN_DETAIL_ALL(SONICORN_DETAIL_FORBID_TWICE, C)                                            \
+  SONICORN_DETAIL_ALL(SONICORN_DETAIL_FORBID_UNLISTED, C)                                         \
+  static ::sonicorn::detail::Slot<C, (sonicorn_detail_listed.names &                              \
+                                      ::sonicorn::detail::bit_of("shutdown")) != 0>               \
+      sonicorn_detail_slot;                                                                       \
+  extern "C" SONICORN_EXPORT int32_t sonicorn_start(const sonicorn_context* context,              \
+                                                    void** state) {                               \
+    return ::sonicorn::detail::call_start<C>(context, state, sonicorn_detail_slot);               \
+  }                                                                                               \
   SONICORN_DETAIL_EACH(SONICORN_DETAIL_DEFINE, C, __VA_ARGS__)
+
+#define SONICORN_DETAIL_FORBID_TWICE(C, name)                                            \
+  static_assert((sonicorn_detail_listed.twice & ::sonicorn::detail::bit_of(#name)) == 0, \
+                "SONICORN_APP: '" #name "' is listed twice for " #C                      \
+                "; take one of them off the list");
 
 // Not listed: a member of that name would be dead code that looks alive.
 #define SONICORN_DETAIL_FORBID_UNLISTED(C, name)                                                \
-  static_assert((sonicorn_detail_listed &                                                       \
+  static_assert((sonicorn_detail_listed.names &                                                 \
                  (::sonicorn::detail::bit_of(#name) | ::sonicorn::detail::kUnknownBit)) != 0 || \
                     !::sonicorn::detail::name##_rule::exists<C>(),                              \
                 "SONICORN_APP: " #C " has a member '" #name                                     \

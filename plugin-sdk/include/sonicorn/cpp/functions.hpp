@@ -9,17 +9,20 @@
 
 // Listed: the member must be there, and callable.
 #define SONICORN_DETAIL_REQUIRE(C, name, shape)                                                    \
-  static_assert(::sonicorn::detail::name##_rule::exists<C>(),                                      \
-                "SONICORN_APP: '" #name "' is listed but " #C                                      \
-                " has no such member; write it, or take it off the list: " shape);                 \
+  static_assert(                                                                                   \
+      ::sonicorn::detail::name##_rule::exists<C>() || ::sonicorn::detail::name##_rule::fits<C>(),  \
+      "SONICORN_APP: '" #name "' is listed but " #C                                                \
+      " has no such member; write it, or take it off the list: " shape);                           \
   static_assert(                                                                                   \
       !::sonicorn::detail::name##_rule::exists<C>() || ::sonicorn::detail::name##_rule::fits<C>(), \
       "SONICORN_APP: " #C "::" #name                                                               \
       " cannot be called as the attribute is; it must "                                            \
       "be public and look like: " shape);
 
-#define SONICORN_DETAIL_FUNCTION(name, ...) \
-  extern "C" int32_t sonicorn_##name(const sonicorn_context* context, void* state, __VA_ARGS__)
+// The header's visibility is said again: GCC does not carry it to a definition inside a namespace.
+#define SONICORN_DETAIL_FUNCTION(name, ...)                                                        \
+  extern "C" SONICORN_EXPORT int32_t sonicorn_##name(const sonicorn_context* context, void* state, \
+                                                     __VA_ARGS__)
 
 #define SONICORN_DETAIL_DEFINE_load_state(C)                                         \
   SONICORN_DETAIL_REQUIRE(C, load_state,                                             \
@@ -31,14 +34,16 @@
 
 #define SONICORN_DETAIL_DEFINE_health(C)                                               \
   SONICORN_DETAIL_REQUIRE(C, health, "void health(); (or sonicorn::Answer)")           \
-  extern "C" int32_t sonicorn_health(const sonicorn_context* context, void* state) {   \
+  extern "C" SONICORN_EXPORT int32_t sonicorn_health(const sonicorn_context* context,  \
+                                                     void* state) {                    \
     return ::sonicorn::detail::call_with_context<C, ::sonicorn::detail::health_rule,   \
                                                  ::sonicorn::Context>(context, state); \
   }
 
 #define SONICORN_DETAIL_DEFINE_ready(C)                                                \
   SONICORN_DETAIL_REQUIRE(C, ready, "void ready();")                                   \
-  extern "C" int32_t sonicorn_ready(const sonicorn_context* context, void* state) {    \
+  extern "C" SONICORN_EXPORT int32_t sonicorn_ready(const sonicorn_context* context,   \
+                                                    void* state) {                     \
     return ::sonicorn::detail::call_with_context<C, ::sonicorn::detail::ready_rule,    \
                                                  ::sonicorn::Context>(context, state); \
   }
@@ -107,25 +112,28 @@
                                                           end);                               \
   }
 
-#define SONICORN_DETAIL_DEFINE_on_event(C)                                             \
-  SONICORN_DETAIL_REQUIRE(C, on_event,                                                 \
-                          "void on_event(const sonicorn::Event& event); (or "          \
-                          "sonicorn::Answer)")                                         \
-  extern "C" int32_t sonicorn_on_event(const sonicorn_context* context, void* state) { \
-    return ::sonicorn::detail::call_with_context<C, ::sonicorn::detail::on_event_rule, \
-                                                 ::sonicorn::Event>(context, state);   \
+#define SONICORN_DETAIL_DEFINE_on_event(C)                                              \
+  SONICORN_DETAIL_REQUIRE(C, on_event,                                                  \
+                          "void on_event(const sonicorn::Event& event); (or "           \
+                          "sonicorn::Answer)")                                          \
+  extern "C" SONICORN_EXPORT int32_t sonicorn_on_event(const sonicorn_context* context, \
+                                                       void* state) {                   \
+    return ::sonicorn::detail::call_with_context<C, ::sonicorn::detail::on_event_rule,  \
+                                                 ::sonicorn::Event>(context, state);    \
   }
 
 #define SONICORN_DETAIL_DEFINE_thread_start(C)                                                     \
   SONICORN_DETAIL_REQUIRE(C, thread_start, "void thread_start(const sonicorn::Context& context);") \
-  extern "C" int32_t sonicorn_thread_start(const sonicorn_context* context, void* state) {         \
+  extern "C" SONICORN_EXPORT int32_t sonicorn_thread_start(const sonicorn_context* context,        \
+                                                           void* state) {                          \
     return ::sonicorn::detail::call_with_context<C, ::sonicorn::detail::thread_start_rule,         \
                                                  ::sonicorn::Context>(context, state);             \
   }
 
 #define SONICORN_DETAIL_DEFINE_thread_exit(C)                                                    \
   SONICORN_DETAIL_REQUIRE(C, thread_exit, "void thread_exit(const sonicorn::Context& context);") \
-  extern "C" int32_t sonicorn_thread_exit(const sonicorn_context* context, void* state) {        \
+  extern "C" SONICORN_EXPORT int32_t sonicorn_thread_exit(const sonicorn_context* context,       \
+                                                          void* state) {                         \
     return ::sonicorn::detail::call_with_context<C, ::sonicorn::detail::thread_exit_rule,        \
                                                  ::sonicorn::Context>(context, state);           \
   }
@@ -148,14 +156,16 @@
 #define SONICORN_DETAIL_DEFINE_drain(C)                                                     \
   SONICORN_DETAIL_REQUIRE(C, drain,                                                         \
                           "void drain(const sonicorn::Drain& why); (or sonicorn::Drained)") \
-  extern "C" int32_t sonicorn_drain(const sonicorn_context* context, void* state) {         \
+  extern "C" SONICORN_EXPORT int32_t sonicorn_drain(const sonicorn_context* context,        \
+                                                    void* state) {                          \
     return ::sonicorn::detail::call_with_context<C, ::sonicorn::detail::drain_rule,         \
                                                  ::sonicorn::Drain>(context, state);        \
   }
 
 #define SONICORN_DETAIL_DEFINE_shutdown(C)                                              \
   SONICORN_DETAIL_REQUIRE(C, shutdown, "void shutdown(const sonicorn::Shutdown& why);") \
-  extern "C" int32_t sonicorn_shutdown(const sonicorn_context* context, void* state) {  \
+  extern "C" SONICORN_EXPORT int32_t sonicorn_shutdown(const sonicorn_context* context, \
+                                                       void* state) {                   \
     return ::sonicorn::detail::call_shutdown<C>(context, state, sonicorn_detail_slot);  \
   }
 

@@ -28,9 +28,9 @@ enum class Drained : std::int32_t { yes = SONICORN_OK, not_yet = SONICORN_DECLIN
 // What is known at compile time about the members of an app's class that have an attribute's name.
 namespace detail {
 
-// NAME_member: whether a class has the member NAME, and a call of it. A member of a class that may
-// be derived from is found even if it is overloaded or private: the name is ambiguous beside a
-// namesake.
+// NAME_member: whether a class has the member NAME, and a call of it. A member is found even if it
+// is overloaded or private: the name is ambiguous beside a namesake. Nothing derives from a final
+// class, so SONICORN_APP takes none, and nothing more is said of its members.
 #define SONICORN_DETAIL_MEMBER(name)                                               \
   struct name##_namesake {                                                         \
     int name;                                                                      \
@@ -41,7 +41,7 @@ namespace detail {
     template <class C>                                                             \
     static consteval bool exists() {                                               \
       if constexpr (std::is_final_v<C>) {                                          \
-        return requires { &C::name; };                                             \
+        return false;                                                              \
       } else {                                                                     \
         return !requires { &name##_beside_namesake<C>::name; };                    \
       }                                                                            \
@@ -149,7 +149,7 @@ using Kept = Returns<State, std::optional<State>>;
     }                                                \
     template <class C>                               \
     static consteval bool exists() {                 \
-      return Member::exists<C>() || fits<C>();       \
+      return Member::exists<C>();                    \
     }                                                \
   }
 SONICORN_DETAIL_RULE(start, Returns<void>);
