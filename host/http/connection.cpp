@@ -36,7 +36,7 @@ Connection::Connection(Loop& loop, int fd, std::string_view remote)
     : loop_(loop),
       fd_(fd),
       watched_(EPOLLIN),
-      remote_size_(static_cast<std::uint8_t>(std::min(remote.size(), remote_.size()))),
+      remote_size_(static_cast<std::uint8_t>(std::min(remote.size(), kRemoteSize))),
       engine_(loop.limits_) {
   std::memcpy(remote_.data(), remote.data(), remote_size_);
 }
@@ -365,10 +365,16 @@ void Connection::on_writable() {
   settle();
 }
 
-// Closing over bytes that were not read would reset the connection, and the peer could lose the
-// answer.
+// Closing over bytes that were not read, or before those that are on their way, resets the
+// connection, and the peer loses what it has not read of the answer.
+bool Connection::peer_may_lose_answer() const {
+  char next;
+  return refused_ || server_ends_ || !carry_.empty() ||
+         ::recv(fd_, &next, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 void Connection::end() {
-  if (!refused_ && carry_.empty()) return close();
+  if (!peer_may_lose_answer()) return close();
   ::shutdown(fd_, SHUT_WR);
   carry_.clear();
   carry_.trim(0);
@@ -450,6 +456,7 @@ void Connection::close() {
   if (call_ != nullptr) std::exchange(call_, nullptr)->connection = nullptr;
   // A child that an app forked may hold the socket too, and the set would go on telling of it.
   loop_.sockets_.remove(fd_);
+  ::shutdown(fd_, SHUT_RDWR);
   ::close(std::exchange(fd_, -1));
   pending_.reset();
   loop_.give_back(std::move(echoed_));

@@ -65,6 +65,8 @@ class Connection final : public PollTarget,
  private:
   friend class Loop;
 
+  static constexpr std::size_t kRemoteSize = 46;  // INET6_ADDRSTRLEN
+
   bool closed() const { return fd_ < 0; }
   Request& request();
   void read();
@@ -108,7 +110,7 @@ class Connection final : public PollTarget,
   bool stalled_ = false;      // waits for the peer to read
   bool echoing_ = false;      // pending_ borrows the body of the request in hand
   std::uint8_t remote_size_;
-  std::array<char, 46> remote_;
+  std::array<char, kRemoteSize> remote_;
   std::uint32_t discarded_ = 0;
   std::uint64_t served_ = 0;
   std::chrono::steady_clock::time_point since_;

@@ -27,7 +27,7 @@ Checked check(const TemporaryFolder& folder, const string& toml) {
 TEST_SUITE("config") {
   TEST_CASE("a configuration that says everything is right") {
     const TemporaryFolder folder;
-    const auto [status, text] = check(
+    const Checked checked = check(
         folder,
         "bind = [\"127.0.0.1:0\", \"unix:" + (folder / "s").string() +
             "\"]\nthreads = 2\nblocking_threads = 8\ngrace = 1.5\nload_time = 2\nskip_broken = "
@@ -42,7 +42,7 @@ TEST_SUITE("config") {
             app_entry("/a", "echo",
                       "name = \"a\"\nmax_body = 5\n[app.settings]\nkey = \"value\"\n") +
             app_entry("/b", "echo_pool"));
-    CHECK_MESSAGE(status == 0, text);
+    CHECK_MESSAGE(checked.status == 0, checked.text);
   }
 
   TEST_CASE("each mistake is told with its file and line") {
@@ -65,17 +65,17 @@ TEST_SUITE("config") {
              "[limit]",
          }) {
       CAPTURE(string(mistake));
-      const auto [status, text] = check(folder, "#\n#\n" + string(mistake) + "\n" + app);
-      CAPTURE(text);
-      CHECK(status == 1);
-      CHECK(text.find("c.toml:3") != string::npos);
+      const Checked checked = check(folder, "#\n#\n" + string(mistake) + "\n" + app);
+      CAPTURE(checked.text);
+      CHECK(checked.status == 1);
+      CHECK(checked.text.find("c.toml:3") != string::npos);
     }
     for (const char* mistake : {"boddy = 1", "body = \"1 MiB\"", "body = -1", "head_time = []"}) {
       CAPTURE(string(mistake));
-      const auto [status, text] = check(folder, "#\n[limits]\n" + string(mistake) + "\n" + app);
-      CAPTURE(text);
-      CHECK(status == 1);
-      CHECK(text.find("c.toml:3") != string::npos);
+      const Checked checked = check(folder, "#\n[limits]\n" + string(mistake) + "\n" + app);
+      CAPTURE(checked.text);
+      CHECK(checked.status == 1);
+      CHECK(checked.text.find("c.toml:3") != string::npos);
     }
     for (const char* mistake : {"mount = \"a\"", "file = 3", "file = \"no/such/app.so\"",
                                 "mont = \"/\"", "settings = 3"}) {
@@ -83,21 +83,21 @@ TEST_SUITE("config") {
       const string rest = string(mistake).starts_with("file")
                               ? ""
                               : "file = \"" + fixture("echo").string() + "\"\n";
-      const auto [status, text] = check(folder, "#\n[[app]]\n" + string(mistake) + "\n" + rest);
-      CAPTURE(text);
-      CHECK(status == 1);
-      CHECK(text.find("c.toml:3") != string::npos);
+      const Checked checked = check(folder, "#\n[[app]]\n" + string(mistake) + "\n" + rest);
+      CAPTURE(checked.text);
+      CHECK(checked.status == 1);
+      CHECK(checked.text.find("c.toml:3") != string::npos);
     }
   }
 
   TEST_CASE("all mistakes are told, one line each") {
     const TemporaryFolder folder;
-    const auto [status, text] =
+    const Checked checked =
         check(folder, "treads = 2\ngrace = \"x\"\n[limits]\nboddy = 1\n" + app_entry("/", "echo"));
-    CHECK(status == 1);
+    CHECK(checked.status == 1);
     for (const char* place : {"c.toml:1", "c.toml:2", "c.toml:4"}) {
       CAPTURE(string(place));
-      CHECK(text.find(place) != string::npos);
+      CHECK(checked.text.find(place) != string::npos);
     }
   }
 

@@ -67,8 +67,9 @@ TEST_SUITE("inspect") {
   }
 
   TEST_CASE("the manifest is read from the file") {
-    const auto [status, report] = inspect_fixture("full_manifest");
-    CHECK(status == 0);
+    const Inspected inspected = inspect_fixture("full_manifest");
+    const json& report = inspected.report;
+    CHECK(inspected.exit_status == 0);
     CHECK(report["name"] == "full");
     CHECK(report["version"] == "1.2.3");
     CHECK(report["abi"] == "1.0");
@@ -87,8 +88,9 @@ TEST_SUITE("inspect") {
   }
 
   TEST_CASE("what the manifest does not say has its default") {
-    const auto [status, report] = inspect_fixture("only_on_request");
-    CHECK(status == 0);
+    const Inspected inspected = inspect_fixture("only_on_request");
+    const json& report = inspected.report;
+    CHECK(inspected.exit_status == 0);
     CHECK(report["name"] == "only_on_request");
     CHECK(report["version"] == "");
     CHECK(report["requires"].empty());
@@ -109,13 +111,15 @@ TEST_SUITE("inspect") {
         {"throws", {"on_request", "start"}},
         {"start_fails", {"on_request", "shutdown", "start"}},
     };
-    for (const auto& [name, attributes] : expected) {
+    for (const auto& app : expected) {
+      const string& name = app.first;
       CAPTURE(string(name));
-      const auto [status, report] = inspect_fixture(name);
-      CHECK(status == 0);
+      const Inspected inspected = inspect_fixture(name);
+      const json& report = inspected.report;
+      CHECK(inspected.exit_status == 0);
       json found = report["attributes"];
       std::sort(found.begin(), found.end());
-      CHECK(found == attributes);
+      CHECK(found == app.second);
     }
   }
 
@@ -144,12 +148,14 @@ TEST_SUITE("inspect") {
         {"bad_manifest", "blocking"},
         {"no_mark", "ABI"},
     };
-    for (const auto& [name, cause] : expected) {
+    for (const auto& app : expected) {
+      const string& name = app.first;
       CAPTURE(string(name));
-      const auto [status, report] = inspect_fixture(name);
+      const Inspected inspected = inspect_fixture(name);
+      const json& report = inspected.report;
       CAPTURE(report["reasons"].dump());
-      CHECK(status == 1);
-      CHECK(has_reason(report, cause));
+      CHECK(inspected.exit_status == 1);
+      CHECK(has_reason(report, app.second));
     }
   }
 

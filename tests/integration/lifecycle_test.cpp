@@ -34,7 +34,8 @@ std::vector<string> calls_of(const std::vector<json>& journal) {
 TEST_SUITE("lifecycle") {
   TEST_CASE("start and shutdown once each, on one thread, with what the stop was for") {
     const std::pair<int, int> stops[] = {{SIGTERM, 1}, {SIGINT, 2}};
-    for (const auto& [signal, reason] : stops) {
+    for (const auto& stop : stops) {
+      const int signal = stop.first;
       CAPTURE(signal);
       const TemporaryFolder folder;
       Server server(
@@ -54,7 +55,7 @@ TEST_SUITE("lifecycle") {
       CHECK(start["role"] == 1);
       CHECK(request["role"] == 3);
       CHECK(request["thread"] != start["thread"]);
-      CHECK(shutdown["reason"] == reason);
+      CHECK(shutdown["reason"] == stop.second);
       CHECK(shutdown["signal"] == signal);
       CHECK(shutdown["deadline_ms"] > 0);
       CHECK(shutdown["deadline_ms"] <= 60'000);

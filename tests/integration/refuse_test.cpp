@@ -46,10 +46,11 @@ TEST_SUITE("refuse") {
         {"start_fails", "the database is away"},
         {"constructor_throws", "no plutonium left"},
     };
-    for (const auto& [name, cause] : expected) {
+    for (const auto& app : expected) {
+      const string& name = app.first;
       CAPTURE(string(name));
       const string refusal = refusal_of(name);
-      CHECK_MESSAGE(refusal.find(cause) != string::npos, refusal);
+      CHECK_MESSAGE(refusal.find(app.second) != string::npos, refusal);
     }
   }
 

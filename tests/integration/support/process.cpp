@@ -154,6 +154,11 @@ void Process::collect() {
   }
 }
 
+bool reported_by_sanitizer(const std::string& log) {
+  return log.find("Sanitizer") != std::string::npos ||
+         log.find("runtime error:") != std::string::npos;
+}
+
 Outcome run_sonicorn(std::vector<std::string> arguments, const Process::Environment& environment) {
   arguments.insert(arguments.begin(), SONICORN_EXECUTABLE);
   std::string command;
@@ -162,6 +167,9 @@ Outcome run_sonicorn(std::vector<std::string> arguments, const Process::Environm
   const auto ending = process.wait();
   if (!ending)
     throw std::runtime_error("did not end in time: " + command + "\n" + process.errors());
+  if (reported_by_sanitizer(process.errors())) {
+    throw std::runtime_error(command + "\n" + process.errors());
+  }
   return {*ending, process.output(), process.errors()};
 }
 

@@ -76,8 +76,10 @@ struct Outcome {
   std::string errors;
 };
 
+bool reported_by_sanitizer(const std::string& log);
+
 // Runs the server's executable with these arguments to its end; throws when it does not end in
-// time.
+// time, and when a sanitizer has something to say.
 Outcome run_sonicorn(std::vector<std::string> arguments,
                      const Process::Environment& environment = {});
 

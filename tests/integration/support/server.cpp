@@ -46,11 +46,6 @@ Endpoint endpoint_from(std::string_view address) {
   return {std::move(host), std::string(address.substr(colon + 1)), {}};
 }
 
-bool reported_by_sanitizer(const std::string& log) {
-  return log.find("Sanitizer") != std::string::npos ||
-         log.find("runtime error:") != std::string::npos;
-}
-
 }  // namespace
 
 std::string mounted(std::string_view mount, std::string_view fixture_name) {
