@@ -14,6 +14,7 @@ namespace sonicorn::http {
 namespace {
 
 constexpr std::chrono::milliseconds kLinger{2'000};
+constexpr std::chrono::milliseconds kLingerOnStop{500};
 // A connection that never sent a byte may have its first request under way when the server stops.
 constexpr std::chrono::milliseconds kFirstRequestOnStop{1'000};
 constexpr std::size_t kSpares = 64;
@@ -145,7 +146,7 @@ void Loop::tick() {
   expire(Phase::head, limits_.head_time);
   expire(Phase::handling, limits_.request_time);
   expire(Phase::writing, limits_.write_time);
-  expire(Phase::lingering, kLinger);
+  expire(Phase::lingering, stopping_ ? kLingerOnStop : kLinger);
   for (auto at = list(Phase::body).begin(); at != list(Phase::body).end();) {
     Connection& each = *at++;
     if (now_ - each.since() < limits_.body_grace) break;

@@ -26,8 +26,9 @@ namespace log = core::log;
 namespace {
 
 constexpr std::size_t kMostConnections = 10'000;
-// timeout(1) sends one wish as two signals, some microseconds apart.
-constexpr std::chrono::microseconds kSameSignal{500};
+// timeout(1) sends one wish as two signals, some microseconds apart. A repetition within this time
+// counts as the same wish where there is nothing that it could cut short.
+constexpr std::chrono::milliseconds kSameSignal{20};
 // For cut connections to be closed, once the grace is over.
 constexpr std::chrono::milliseconds kAfterGrace{200};
 
@@ -123,7 +124,9 @@ void Server::watch_signals() {
 
 void Server::on_signal(int number) {
   const auto now = Clock::now();
-  if (number == why_.signal_number && now - signalled_ < kSameSignal) return;
+  const bool nothing_to_cut =
+      (stage_ == Stage::draining && accepting_ != 0) || connections_.load() == 0;
+  if (number == why_.signal_number && nothing_to_cut && now - signalled_ < kSameSignal) return;
   if (why_.signal_number != 0) {
     log::warning("{} after {}: ending at once, without waiting for apps", signal_name(number),
                  signal_name(why_.signal_number));
