@@ -24,6 +24,8 @@ constexpr std::size_t kVectors = 64;
 constexpr std::size_t kBodyRead = 16 * 1024;
 constexpr std::size_t kMaxBodyRead = 256 * 1024;
 constexpr std::uint32_t kMaxDiscard = 1024 * 1024;
+// A new connection is not closed for others before this.
+constexpr std::chrono::milliseconds kFirstRequest{1'000};
 
 // `used` is never beyond the end, so there is no bound to check.
 std::string_view rest_of(std::string_view input, std::size_t used) {
@@ -368,9 +370,16 @@ void Connection::on_writable() {
 // Closing over bytes that were not read, or before those that are on their way, resets the
 // connection, and the peer loses what it has not read of the answer.
 bool Connection::peer_may_lose_answer() const {
+  return refused_ || server_ends_ || !carry_.empty() || has_unread();
+}
+
+bool Connection::has_unread() const {
   char next;
-  return refused_ || server_ends_ || !carry_.empty() ||
-         ::recv(fd_, &next, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+  return ::recv(fd_, &next, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+bool Connection::can_be_shed() const {
+  return (served_ > 0 || loop_.now_ - since_ >= kFirstRequest) && !has_unread();
 }
 
 void Connection::end() {

@@ -59,6 +59,10 @@ class Connection final : public PollTarget,
   Phase phase() const { return phase_; }
   std::chrono::steady_clock::time_point since() const { return since_; }
 
+  // Whether an idle connection may be closed for others: no request of it waits, and its first, for
+  // which a client does not try again, has had its time to come.
+  bool can_be_shed() const;
+
   // Whether a body comes more slowly than the limits allow.
   bool body_too_slow() const;
 
@@ -98,6 +102,7 @@ class Connection final : public PollTarget,
   void end();
   void watch(std::uint32_t events);
   void cut_for_memory();
+  bool has_unread() const;
   bool peer_may_lose_answer() const;
 
   Loop& loop_;

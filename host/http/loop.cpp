@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
 #include <new>
@@ -17,6 +18,7 @@ constexpr std::chrono::milliseconds kLinger{2'000};
 constexpr std::chrono::milliseconds kLingerOnStop{500};
 // A connection that never sent a byte may have its first request under way when the server stops.
 constexpr std::chrono::milliseconds kFirstRequestOnStop{1'000};
+constexpr int kLookedAtToShed = 32;
 constexpr std::size_t kSpares = 64;
 // Memory for bodies that a thread keeps: to take a large one afresh costs more than to fill it.
 constexpr std::size_t kSpareBytes = 8 * 1024 * 1024;
@@ -160,11 +162,17 @@ void Loop::tick() {
 }
 
 bool Loop::shed_idle() {
-  const bool found = !list(Phase::idle).empty();
-  if (found) list(Phase::idle).front().close();
+  read_clock();
+  List& idle = list(Phase::idle);
+  int looked_at = 0;
+  const auto found = std::find_if(idle.begin(), idle.end(), [&](const Connection& each) {
+    return ++looked_at <= kLookedAtToShed && each.can_be_shed();
+  });
+  const bool sheds = found != idle.end();
+  if (sheds) found->close();
   bury();
   note_idle();
-  return found;
+  return sheds;
 }
 
 void Loop::stop(std::function<void()> emptied) {

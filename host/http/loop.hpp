@@ -44,7 +44,8 @@ class Loop final : private PollTarget {
   // Ends what took too long. Call it a few times a second.
   void tick();
 
-  // Closes the connection that was idle for the longest, to make room; false when none is idle.
+  // Closes the connection that was idle for the longest, to make room; false when none can be
+  // spared. One whose request is on its way, as far as can be known, is none of them.
   bool shed_idle();
 
   // Whether some connection was idle when the thread last looked. For other threads: a hint.
