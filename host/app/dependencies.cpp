@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <map>
 #include <memory>
 #include <optional>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
@@ -19,9 +19,10 @@ namespace fs = std::filesystem;
 // One object of a closure: the app, the server, or a library that one of them needs.
 struct Object {
   fs::path file;
-  MappedFile content;  // what `image` views; empty for the app, whose bytes the caller holds
+  std::string content;  // what `image` views; empty for the app, whose bytes the caller holds
   ElfImage image;
   const Object* needed_by = nullptr;
+  bool moves = false;  // it is the app, or goes with it: loaded from a copy in another folder
 
   fs::path origin() const { return fs::absolute(file).parent_path(); }
 };
@@ -49,13 +50,15 @@ class Closure {
     for (const std::string& name : split_library_path(preloaded)) add(name, *server_);
     add_what_is_needed(0);
     // What the server itself lacks is no business of the app.
-    missing_.clear();
+    found_ = {};
   }
 
   void add_app(const ElfImage& image, const fs::path& file) {
-    objects_.push_back(std::make_unique<Object>(Object{file, MappedFile({}), image, nullptr}));
+    objects_.push_back(std::make_unique<Object>(Object{file, {}, image, nullptr, true}));
     app_ = objects_.back().get();
-    add_what_is_needed(objects_.size() - 1);
+    const std::size_t first = objects_.size() - 1;
+    add_what_is_needed(first);
+    for (std::size_t i = first; i < objects_.size(); ++i) check_versions(*objects_[i]);
   }
 
   std::vector<std::string> undefined_in_app() const {
@@ -74,20 +77,23 @@ class Closure {
     return names;
   }
 
-  std::vector<Dependencies::Missing>& missing() { return missing_; }
-  std::vector<fs::path>& beside() { return beside_; }
+  Dependencies& found() { return found_; }
 
  private:
   struct Folder {
     std::string path;
-    bool beside_app = false;  // reached through the app's $ORIGIN
+    const Object* beside = nullptr;  // the object that moves whose $ORIGIN leads there
   };
 
   static std::unique_ptr<Object> open(const fs::path& file) {
-    MappedFile content(file);
-    auto image = ElfImage::parse(content.bytes());
+    auto content = read_module_file(file);
+    if (!content) return nullptr;
+    auto image = ElfImage::parse(*content);
     if (!image) return nullptr;
-    return std::make_unique<Object>(Object{file, std::move(content), *std::move(image), nullptr});
+    // The bytes stay where they are when the string moves: an ELF header is longer than what a
+    // string holds in itself.
+    return std::make_unique<Object>(
+        Object{file, *std::move(content), *std::move(image), nullptr, false});
   }
 
   void add_what_is_needed(std::size_t from) {
@@ -99,27 +105,46 @@ class Closure {
 
   // The loader takes what is there under that name already, and looks for a file only else.
   void add(const std::string& name, const Object& needed_by) {
-    if (!names_.insert(name).second) return;
-    bool beside_app = false;
-    auto library = find(name, needed_by, beside_app);
+    if (!objects_by_name_.emplace(name, nullptr).second) return;
+    const Object* beside = nullptr;
+    auto library = find(name, needed_by, beside);
     if (!library) {
-      missing_.push_back({name, needed_by.file.filename().string(), false});
+      found_.missing.push_back({name, needed_by.file.filename().string(), false});
       return;
     }
+    objects_by_name_[name] = library.get();
     library->needed_by = &needed_by;
-    if (!library->image.soname().empty()) names_.emplace(library->image.soname());
-    if (beside_app && library->image.soname() == name) {
-      beside_.push_back(library->file);
-    } else if (beside_app) {
-      missing_.push_back({name, needed_by.file.filename().string(), true});
+    library->moves = beside != nullptr;
+    const std::string_view soname = library->image.soname();
+    if (!soname.empty()) objects_by_name_.emplace(soname, library.get());
+    if (beside != nullptr && beside == app_ && soname != name) {
+      found_.missing.push_back({name, needed_by.file.filename().string(), true});
+    } else if (beside != nullptr) {
+      found_.beside.push_back(library->file);
     }
+    found_.libraries.push_back({name, library->file});
     objects_.push_back(std::move(library));
   }
 
+  // As the loader does it: a library without any versions is taken for all of them.
+  void check_versions(const Object& object) {
+    for (const ElfVersionNeed& need : object.image.needed_versions()) {
+      const auto known = objects_by_name_.find(std::string(need.library));
+      if (need.weak || known == objects_by_name_.end() || known->second == nullptr) continue;
+      const std::vector<std::string_view>& defined = known->second->image.defined_versions();
+      if (defined.empty() ||
+          std::find(defined.begin(), defined.end(), need.version) != defined.end()) {
+        continue;
+      }
+      found_.missing_versions.push_back({std::string(need.version), std::string(need.library),
+                                         known->second->file, object.file.filename().string()});
+    }
+  }
+
   std::unique_ptr<Object> find(const std::string& name, const Object& needed_by,
-                               bool& beside_app) const {
+                               const Object*& beside) const {
     if (name.find('/') != std::string::npos) {
-      beside_app = &needed_by == app_ && names_origin(name);
+      beside = needed_by.moves && names_origin(name) ? &needed_by : nullptr;
       return open(expanded(name, needed_by.origin()));
     }
     for (const Folder& folder : folders_for(needed_by)) {
@@ -128,7 +153,7 @@ class Closure {
       if (!fs::exists(candidate, ignored)) continue;
       // A library of another machine is passed over, as the loader does.
       if (auto library = open(candidate)) {
-        beside_app = folder.beside_app;
+        beside = folder.beside;
         return library;
       }
     }
@@ -137,7 +162,8 @@ class Closure {
 
   void append(std::vector<Folder>& folders, std::string_view list, const Object& object) const {
     for (const std::string& entry : split_library_path(list)) {
-      folders.push_back({expanded(entry, object.origin()), &object == app_ && names_origin(entry)});
+      folders.push_back({expanded(entry, object.origin()),
+                         object.moves && names_origin(entry) ? &object : nullptr});
     }
   }
 
@@ -152,21 +178,20 @@ class Closure {
       }
     }
     for (const std::string& entry : library_path_) {
-      folders.push_back({entry, false});
+      folders.push_back({entry, nullptr});
     }
     append(folders, object.image.runpath(), object);
-    for (const fs::path& folder : system_folders_) folders.push_back({folder.string(), false});
+    for (const fs::path& folder : system_folders_) folders.push_back({folder.string(), nullptr});
     return folders;
   }
 
   const std::vector<std::string> library_path_;
   const std::vector<fs::path> system_folders_ = system_library_folders();
   std::vector<std::unique_ptr<Object>> objects_;
-  std::unordered_set<std::string> names_;
+  std::unordered_map<std::string, const Object*> objects_by_name_;  // null: not found
   const Object* server_ = nullptr;
   const Object* app_ = nullptr;
-  std::vector<Dependencies::Missing> missing_;
-  std::vector<fs::path> beside_;
+  Dependencies found_;
 };
 
 }  // namespace
@@ -175,10 +200,8 @@ Dependencies find_dependencies(const ElfImage& object, const std::filesystem::pa
   Closure closure;
   closure.add_server();
   closure.add_app(object, file);
-  Dependencies dependencies;
+  Dependencies dependencies = std::move(closure.found());
   dependencies.undefined = closure.undefined_in_app();
-  dependencies.missing = std::move(closure.missing());
-  dependencies.beside = std::move(closure.beside());
   return dependencies;
 }
 

@@ -8,6 +8,11 @@
 
 namespace sonicorn::app {
 
+struct NeededLibrary {
+  std::string name;            // as DT_NEEDED says it
+  std::filesystem::path file;  // what the loader finds under that name
+};
+
 // What a shared object needs from others, found out as the dynamic loader would, without running
 // code.
 struct Dependencies {
@@ -17,10 +22,23 @@ struct Dependencies {
     bool lacks_soname = false;  // found through $ORIGIN, but nameless: see beside
   };
 
-  std::vector<Missing> missing;
+  // A version of a library that the file found under its name does not have.
+  struct MissingVersion {
+    std::string version;
+    std::string library;
+    std::filesystem::path file;
+    std::string needed_by;
+  };
 
-  // Libraries found through the app's own $ORIGIN. A private copy lies in another folder, so these
-  // are loaded by their path before it, and the loader then knows them by their DT_SONAME.
+  std::vector<Missing> missing;
+  std::vector<MissingVersion> missing_versions;
+
+  // What the object brings into the process: all found libraries that the server does not need.
+  std::vector<NeededLibrary> libraries;
+
+  // Those of them that were found through the $ORIGIN of the app, or of one of these libraries. A
+  // private copy lies in another folder, so copies of these are loaded by their path before it, and
+  // the loader then knows them by their DT_SONAME.
   std::vector<std::filesystem::path> beside;
 
   // Names of strong undefined symbols that neither these libraries nor the running server defines.

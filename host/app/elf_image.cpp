@@ -15,6 +15,9 @@ namespace {
 // A name that is longer than this is no name.
 constexpr std::size_t kLongestName = 64 * 1024;
 
+// A symbol names its version with 15 bits. Ends chains that are made to run over themselves.
+constexpr std::size_t kMostVersions = 1U << 15U;
+
 std::string_view text_at(std::string_view strings, std::uint64_t offset) {
   if (offset >= strings.size()) return {};
   const std::string_view rest = strings.substr(offset, kLongestName);
@@ -44,6 +47,8 @@ class ElfImage::Reader {
     read_notes();
     if (auto error = read_dynamic()) return error;
     read_relocations();
+    read_needed_versions();
+    read_defined_versions();
     return read_symbols();
   }
 
@@ -54,6 +59,8 @@ class ElfImage::Reader {
   std::optional<core::Error> read_dynamic();
   void take_dynamic(const Elf64_Dyn& entry);
   void read_relocations();
+  void read_needed_versions();
+  void read_defined_versions();
   std::optional<core::Error> read_symbols();
   std::uint64_t count_by_hash() const;
   std::uint64_t count_by_gnu_hash() const;
@@ -70,6 +77,8 @@ class ElfImage::Reader {
   std::uint64_t symbol_table_ = 0;
   std::uint64_t hash_ = 0;
   std::uint64_t gnu_hash_ = 0;
+  std::uint64_t version_needs_ = 0;
+  std::uint64_t version_definitions_ = 0;
   std::uint64_t relocations_ = 0;
   std::uint64_t relocations_size_ = 0;
   std::uint64_t plt_relocations_ = 0;
@@ -208,6 +217,12 @@ void ElfImage::Reader::take_dynamic(const Elf64_Dyn& entry) {
     case DT_GNU_HASH:
       gnu_hash_ = value;
       break;
+    case DT_VERNEED:
+      version_needs_ = value;
+      break;
+    case DT_VERDEF:
+      version_definitions_ = value;
+      break;
     case DT_RELA:
       relocations_ = value;
       break;
@@ -243,6 +258,39 @@ void ElfImage::Reader::read_relocations() {
       highest_symbol_ = std::max(highest_symbol_, std::uint64_t{ELF64_R_SYM(relocation->r_info)});
       if (ELF64_R_TYPE(relocation->r_info) == kStaticTlsRelocation) image_.static_tls_ = true;
     }
+  }
+}
+
+void ElfImage::Reader::read_needed_versions() {
+  if (version_needs_ == 0) return;
+  const std::string_view table = at_address(version_needs_);
+  std::uint64_t at = 0;
+  while (const auto library = read_at<Elf64_Verneed>(table, at)) {
+    std::uint64_t version_at = at + library->vn_aux;
+    for (unsigned left = library->vn_cnt; left > 0; --left) {
+      const auto version = read_at<Elf64_Vernaux>(table, version_at);
+      if (!version || image_.needed_versions_.size() == kMostVersions) return;
+      image_.needed_versions_.push_back({text_at(strings_, library->vn_file),
+                                         text_at(strings_, version->vna_name),
+                                         (version->vna_flags & VER_FLG_WEAK) != 0});
+      if (version->vna_next == 0) break;
+      version_at += version->vna_next;
+    }
+    if (library->vn_next == 0) return;
+    at += library->vn_next;
+  }
+}
+
+void ElfImage::Reader::read_defined_versions() {
+  if (version_definitions_ == 0) return;
+  const std::string_view table = at_address(version_definitions_);
+  std::uint64_t at = 0;
+  while (const auto version = read_at<Elf64_Verdef>(table, at)) {
+    const auto name = read_at<Elf64_Verdaux>(table, at + version->vd_aux);
+    if (!name || image_.defined_versions_.size() == kMostVersions) return;
+    image_.defined_versions_.push_back(text_at(strings_, name->vda_name));
+    if (version->vd_next == 0) return;
+    at += version->vd_next;
   }
 }
 

@@ -30,6 +30,13 @@ struct ElfNote {
   std::string_view content;
 };
 
+// A version that an object needs of a library (DT_VERNEED). Views into the file's bytes.
+struct ElfVersionNeed {
+  std::string_view library;
+  std::string_view version;
+  bool weak = false;  // the loader goes on without it
+};
+
 // What a shared object says of itself to the dynamic loader, read from the file's bytes without
 // running any of them. Reads program headers only, so a file without section headers is complete
 // (ELF-64 Object File Format 1.5; System V gABI 4.1 chapter 5).
@@ -45,6 +52,9 @@ class ElfImage {
   const std::vector<ElfSymbol>& symbols() const { return symbols_; }
   const std::vector<ElfNote>& notes() const { return notes_; }
   const std::vector<std::string_view>& needed() const { return needed_; }
+  const std::vector<ElfVersionNeed>& needed_versions() const { return needed_versions_; }
+  // Empty for an object without versions, which the loader takes for any.
+  const std::vector<std::string_view>& defined_versions() const { return defined_versions_; }
   std::string_view soname() const { return soname_; }
   std::string_view rpath() const { return rpath_; }
   std::string_view runpath() const { return runpath_; }
@@ -68,6 +78,8 @@ class ElfImage {
   std::vector<ElfSymbol> symbols_;
   std::vector<ElfNote> notes_;
   std::vector<std::string_view> needed_;
+  std::vector<ElfVersionNeed> needed_versions_;
+  std::vector<std::string_view> defined_versions_;
   std::string_view soname_;
   std::string_view rpath_;
   std::string_view runpath_;

@@ -11,7 +11,6 @@
 #include <optional>
 #include <utility>
 
-#include "app/dependencies.hpp"
 #include "app/elf_image.hpp"
 #include "config/wording.hpp"
 
@@ -72,6 +71,11 @@ class Inspector {
       if (symbol.is_exported()) read_symbol(symbol);
     }
     hint_at_unprefixed(*image);
+    if (!result_.abi.empty() && result_.attributes.size() == 0) {
+      warn(
+          "declares no attribute, so nothing in it is ever called: define one of "
+          "sonicorn/attributes.h, and see that it is exported");
+    }
     note_hazards(*image);
     read_dependencies(*image);
     return std::move(result_);
@@ -261,6 +265,15 @@ void Inspector::read_dependencies(const ElfImage& image) {
                     "the app with -Wl,-rpath and its folder",
                     missing.library, missing.needed_by));
   }
+  for (const Dependencies::MissingVersion& missing : dependencies.missing_versions) {
+    add_hazard("undefined_symbols", fmt::format("version {} of {}, needed by {}", missing.version,
+                                                missing.library, missing.needed_by));
+    refuse(
+        fmt::format("needs version {} of {} (through {}), and {} does not have it: install a {} "
+                    "that does, or build against this one",
+                    missing.version, missing.library, missing.needed_by, missing.file.string(),
+                    missing.library));
+  }
   if (!dependencies.undefined.empty()) {
     std::vector<std::string> names;
     for (const std::string& name : dependencies.undefined) names.push_back(demangled(name));
@@ -270,6 +283,7 @@ void Inspector::read_dependencies(const ElfImage& image) {
         "library or the source that does",
         some_of(names)));
   }
+  result_.libraries = std::move(dependencies.libraries);
   result_.libraries_beside = std::move(dependencies.beside);
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "app/attributes.hpp"
+#include "app/dependencies.hpp"
 #include "app/manifest.hpp"
 #include "app/module_file.hpp"
 
@@ -42,7 +43,9 @@ struct Inspection {
   std::vector<std::string> warnings;  // each to be read after the file's name and a colon
   std::vector<std::string> reasons;   // why not to load it: whole sentences, each with its remedy
 
-  // Libraries in the app's own folder that Module::load loads first (Dependencies::beside).
+  // What the app brings into the process (Dependencies::libraries), and which of them Module::load
+  // loads first, from copies (Dependencies::beside).
+  std::vector<NeededLibrary> libraries;
   std::vector<std::filesystem::path> libraries_beside;
 
   bool loadable() const { return reasons.empty(); }

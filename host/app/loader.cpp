@@ -22,6 +22,9 @@ core::Result<Module> load_module(std::string_view bytes, const Inspection& inspe
                                  const std::filesystem::path& server_executable) {
   auto copy = write_private_copy(copies, bytes, inspection.name, kFirstGeneration);
   if (!copy) return copy.error();
+  if (auto copied = copy_libraries_beside(*copy, inspection.libraries_beside); !copied) {
+    return copied.error();
+  }
   if (auto tried = trial_load(server_executable, *copy, wanted.file, config.load_time); !tried) {
     return tried.error();
   }

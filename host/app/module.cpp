@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "app/library_clash.hpp"
+
 namespace sonicorn::app {
 namespace {
 
@@ -53,6 +55,18 @@ std::vector<Library> open_beside(std::vector<std::filesystem::path> paths) {
     paths = std::move(failed);
   }
   return libraries;
+}
+
+// The app shares a library with one that is loaded already, since that is the same: no clash.
+std::vector<std::filesystem::path> copies_to_open(const std::filesystem::path& private_copy,
+                                                  const Inspection& inspection) {
+  std::vector<std::filesystem::path> copies;
+  for (const std::filesystem::path& library : inspection.libraries_beside) {
+    if (loaded_as(library.filename().string()).empty()) {
+      copies.push_back(library_copy(private_copy, library));
+    }
+  }
+  return copies;
 }
 
 const link_map* map_of(const Library& library) {
@@ -115,9 +129,10 @@ struct Module::Loaded {
 core::Result<Module> Module::load(const std::filesystem::path& private_copy,
                                   const Inspection& inspection) {
   const std::string file = inspection.file.filename().string();
+  if (auto clash = library_clash(inspection)) return *std::move(clash);
   auto loaded = std::make_unique<Loaded>();
   loaded->path = private_copy;
-  loaded->beside = open_beside(inspection.libraries_beside);
+  loaded->beside = open_beside(copies_to_open(private_copy, inspection));
   loaded->library = open(private_copy);
   if (!loaded->library.is_loaded()) {
     return core::app_error(

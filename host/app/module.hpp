@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "app/attributes.hpp"
@@ -19,9 +20,11 @@ class Module {
  public:
   // Loads `private_copy` with all its symbols bound and none of them visible to others; runs the
   // app's static constructors on this thread. The file must be one that nobody changes and that
-  // this process has not loaded before under that name. Errors: app.load_failed (the loader's own
-  // words), app.foreign_attribute (a declared attribute does not resolve to a function of this very
-  // object). An exception that leaves a constructor of the app leaves this function.
+  // this process has not loaded before under that name; its libraries_beside are loaded from where
+  // copy_libraries_beside put them. Errors: app.library_clash (library_clash.hpp), app.load_failed
+  // (the loader's own words), app.foreign_attribute (a declared attribute does not resolve to a
+  // function of this very object). An exception that leaves a constructor of the app leaves this
+  // function.
   static core::Result<Module> load(const std::filesystem::path& private_copy,
                                    const Inspection& inspection);
 
@@ -46,5 +49,21 @@ core::Result<std::filesystem::path> write_private_copy(const RuntimeDir& folder,
                                                        std::string_view bytes,
                                                        std::string_view name,
                                                        std::uint64_t generation);
+
+// Copies `libraries` (Inspection::libraries_beside) to the folder where Module::load looks for
+// them, under their own names, so that nobody who overwrites one can harm the server. Each copy
+// finds the others through $ORIGIN when they lie in one folder; a file that such a library opens
+// itself relative to its own place is not there. Libraries found in other ways, by an absolute
+// RUNPATH or in the system's folders, are loaded where they lie. Thread-safe for different copies
+// of apps. Errors: host.private_copy, and those of read_module_file.
+core::Result<void> copy_libraries_beside(const std::filesystem::path& private_copy,
+                                         std::span<const std::filesystem::path> libraries);
+
+// Where the copy of one of them is.
+std::filesystem::path library_copy(const std::filesystem::path& private_copy,
+                                   const std::filesystem::path& library);
+
+// What a copy of a library was made from; `file` itself when it is no such copy.
+std::filesystem::path library_original(const std::filesystem::path& file);
 
 }  // namespace sonicorn::app

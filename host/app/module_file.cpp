@@ -2,13 +2,11 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <system_error>
-#include <utility>
 
 namespace sonicorn::app {
 namespace {
@@ -89,24 +87,6 @@ core::Result<std::string> read_module_file(const std::filesystem::path& path) {
   // Somebody may be writing the file: what is missing then, the ELF reader finds.
   bytes.resize(done);
   return bytes;
-}
-
-MappedFile::MappedFile(const std::filesystem::path& path) {
-  const Descriptor file(open_for_reading(path));
-  if (file.number() < 0) return;
-  const auto size = size_of(file.number(), path);
-  if (!size) return;
-  void* const mapped = ::mmap(nullptr, *size, PROT_READ, MAP_PRIVATE, file.number(), 0);
-  if (mapped == MAP_FAILED) return;
-  data_ = static_cast<const char*>(mapped);
-  size_ = *size;
-}
-
-MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
-
-MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<char*>(data_), size_);
 }
 
 }  // namespace sonicorn::app

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "app/module.hpp"
+#include "app/module_file.hpp"
 
 namespace sonicorn::app {
 namespace {
@@ -44,6 +45,22 @@ int write_all(int file, std::string_view bytes) {
   return 0;
 }
 
+// What the copy of a library was made from is told by a symbolic link of its name and this.
+constexpr std::string_view kOriginalSuffix = ".original";
+
+core::Result<void> write_new(const std::filesystem::path& path, std::string_view bytes) {
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0700);
+  if (file < 0) return failed(path, errno);
+  int error = write_all(file, bytes);
+  if (error == 0 && ::fchmod(file, 0500) != 0) error = errno;
+  if (::close(file) != 0 && error == 0) error = errno;
+  if (error != 0) {
+    ::unlink(path.c_str());
+    return failed(path, error);
+  }
+  return {};
+}
+
 }  // namespace
 
 core::Result<std::filesystem::path> write_private_copy(const RuntimeDir& folder,
@@ -54,16 +71,38 @@ core::Result<std::filesystem::path> write_private_copy(const RuntimeDir& folder,
   static std::atomic<std::uint64_t> serial{0};
   std::filesystem::path path =
       folder.path() / fmt::format("{}-{}-{}.so", file_name_part(name), generation, ++serial);
-  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0700);
-  if (file < 0) return failed(path, errno);
-  int error = write_all(file, bytes);
-  if (error == 0 && ::fchmod(file, 0500) != 0) error = errno;
-  if (::close(file) != 0 && error == 0) error = errno;
-  if (error != 0) {
-    ::unlink(path.c_str());
-    return failed(path, error);
-  }
+  if (auto written = write_new(path, bytes); !written) return written.error();
   return path;
+}
+
+core::Result<void> copy_libraries_beside(const std::filesystem::path& private_copy,
+                                         std::span<const std::filesystem::path> libraries) {
+  if (libraries.empty()) return {};
+  const std::filesystem::path folder = library_copy(private_copy, {}).parent_path();
+  if (::mkdir(folder.c_str(), 0700) != 0) return failed(folder, errno);
+  for (const std::filesystem::path& library : libraries) {
+    const auto bytes = read_module_file(library);
+    if (!bytes) return bytes.error();
+    const std::filesystem::path copy = library_copy(private_copy, library);
+    if (auto written = write_new(copy, *bytes); !written) return written.error();
+    std::error_code error;
+    const auto original = std::filesystem::absolute(library, error);
+    std::filesystem::create_symlink(original, copy.string() + std::string(kOriginalSuffix), error);
+    if (error) return failed(copy, error.value());
+  }
+  return {};
+}
+
+std::filesystem::path library_copy(const std::filesystem::path& private_copy,
+                                   const std::filesystem::path& library) {
+  return std::filesystem::path(private_copy.string() + ".libraries") / library.filename();
+}
+
+std::filesystem::path library_original(const std::filesystem::path& file) {
+  std::error_code error;
+  auto original =
+      std::filesystem::read_symlink(file.string() + std::string(kOriginalSuffix), error);
+  return error ? file : original;
 }
 
 }  // namespace sonicorn::app

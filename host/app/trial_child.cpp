@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -40,8 +41,21 @@ void expect_crashes() {
 // error.
 int take_standard_output() {
   const int answer = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  if (::fcntl(STDERR_FILENO, F_GETFD) < 0) {
+    // The server was started without one.
+    const int nowhere = ::open("/dev/null", O_WRONLY);
+    ::dup2(nowhere, STDERR_FILENO);
+    if (nowhere > STDERR_FILENO) ::close(nowhere);
+  }
   ::dup2(STDERR_FILENO, STDOUT_FILENO);
   return answer;
+}
+
+// A parent that died before this process asked to die with it left a pipe that nobody reads. Seen
+// by that and not by its id, which a process namespace may hide.
+void end_if_orphaned(int answer) {
+  pollfd pipe{answer, 0, 0};
+  if (::poll(&pipe, 1, 0) == 1 && (pipe.revents & POLLERR) != 0) ::_exit(EXIT_FAILURE);
 }
 
 void write_all(int file, std::string_view text) {
@@ -100,6 +114,7 @@ std::optional<std::string> load(const std::filesystem::path& copy) noexcept {
 int trial_load_main(const std::filesystem::path& private_copy) {
   expect_crashes();
   answer_file = take_standard_output();
+  end_if_orphaned(answer_file);
   const char* const original = std::getenv(trial::kOriginalVariable);
   original_file = original == nullptr ? private_copy : std::filesystem::path(original);
   ::unsetenv(trial::kOriginalVariable);

@@ -30,6 +30,13 @@ class ElfBuilder {
 #endif
   std::vector<Symbol> symbols;
   std::vector<std::string> needed;
+  struct VersionNeed {
+    std::string library;
+    std::string version;
+    bool weak = false;
+  };
+  std::vector<VersionNeed> needed_versions;
+  std::vector<std::string> defined_versions;
   std::string soname;
   std::string rpath;
   std::string runpath;
@@ -66,23 +73,29 @@ class ElfBuilder {
     std::string strings(1, '\0');
     const std::string table = symbol_table(strings);
     std::vector<Elf64_Dyn> dynamic = text_entries(strings);
+    const std::string version_needs = version_need_table(strings);
+    const std::string version_definitions = version_definition_table(strings);
     const std::uint32_t count = static_cast<std::uint32_t>(symbols.size()) + 1;
     const std::uint32_t hash[] = {1, count, 0};
     std::string interp = interpreter.empty() ? "" : interpreter + '\0';
 
     const auto headers = std::uint16_t(3 + (stack_header ? 1 : 0) + (interp.empty() ? 0 : 1));
     const std::uint64_t dynamic_at = sizeof(Elf64_Ehdr) + headers * sizeof(Elf64_Phdr);
-    const std::uint64_t dynamic_size = (dynamic.size() + 7) * sizeof(Elf64_Dyn);
+    const std::uint64_t dynamic_size = (dynamic.size() + 9) * sizeof(Elf64_Dyn);
     const std::uint64_t table_at = dynamic_at + dynamic_size;
     const std::uint64_t hash_at = table_at + table.size();
     const std::uint64_t notes_at = hash_at + sizeof(hash);
-    const std::uint64_t strings_at = notes_at + notes.size();
+    const std::uint64_t version_needs_at = notes_at + notes.size();
+    const std::uint64_t version_definitions_at = version_needs_at + version_needs.size();
+    const std::uint64_t strings_at = version_definitions_at + version_definitions.size();
     const std::uint64_t interp_at = strings_at + strings.size();
     const std::uint64_t end = interp_at + interp.size();
     dynamic.push_back(entry(DT_SYMTAB, table_at));
     dynamic.push_back(entry(DT_HASH, hash_at));
     dynamic.push_back(entry(DT_STRTAB, strings_at));
     dynamic.push_back(entry(DT_STRSZ, strings.size()));
+    dynamic.push_back(entry(DT_VERNEED, version_needs.empty() ? 0 : version_needs_at));
+    dynamic.push_back(entry(DT_VERDEF, version_definitions.empty() ? 0 : version_definitions_at));
     dynamic.push_back(entry(DT_FLAGS, flags));
     dynamic.push_back(entry(DT_FLAGS_1, flags_1));
     dynamic.push_back(entry(DT_NULL, 0));
@@ -97,7 +110,7 @@ class ElfBuilder {
     for (const Elf64_Dyn& each : dynamic) append(bytes, each);
     bytes += table;
     append(bytes, hash);
-    return bytes + notes + strings + interp;
+    return bytes + notes + version_needs + version_definitions + strings + interp;
   }
 
  private:
@@ -154,6 +167,30 @@ class ElfBuilder {
       raw.st_other = static_cast<unsigned char>(symbol.visibility);
       raw.st_shndx = symbol.defined ? 1 : SHN_UNDEF;
       append(table, raw);
+    }
+    return table;
+  }
+
+  std::string version_need_table(std::string& strings) const {
+    std::string table;
+    for (const VersionNeed& need : needed_versions) {
+      constexpr unsigned kSize = sizeof(Elf64_Verneed) + sizeof(Elf64_Vernaux);
+      append(table,
+             Elf64_Verneed{VER_NEED_CURRENT, 1, add(strings, need.library), sizeof(Elf64_Verneed),
+                           &need == &needed_versions.back() ? 0 : kSize});
+      append(table, Elf64_Vernaux{0, static_cast<Elf64_Half>(need.weak ? VER_FLG_WEAK : 0), 2,
+                                  add(strings, need.version), 0});
+    }
+    return table;
+  }
+
+  std::string version_definition_table(std::string& strings) const {
+    std::string table;
+    for (const std::string& version : defined_versions) {
+      constexpr unsigned kSize = sizeof(Elf64_Verdef) + sizeof(Elf64_Verdaux);
+      append(table, Elf64_Verdef{VER_DEF_CURRENT, 0, 2, 1, 0, sizeof(Elf64_Verdef),
+                                 &version == &defined_versions.back() ? 0 : kSize});
+      append(table, Elf64_Verdaux{add(strings, version), 0});
     }
     return table;
   }

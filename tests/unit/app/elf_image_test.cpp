@@ -20,6 +20,8 @@ ElfBuilder everything() {
   ElfBuilder elf;
   elf.symbols = {{"sonicorn_start"}, {"weak", STT_OBJECT, STB_WEAK}};
   elf.needed = {"libone.so.1", "libtwo.so.2"};
+  elf.needed_versions = {{"libone.so.1", "ONE_1"}, {"libtwo.so.2", "TWO_3", true}};
+  elf.defined_versions = {"libthis.so", "THIS_1"};
   elf.soname = "libthis.so";
   elf.rpath = "/rpath";
   elf.runpath = "$ORIGIN/lib";
@@ -34,6 +36,13 @@ TEST_CASE("what a shared object says to the loader is read without section heade
   const auto image = ElfImage::parse(bytes);
   REQUIRE_MESSAGE(image.has_value(), image.error().message);
   CHECK(image->needed() == std::vector<std::string_view>{"libone.so.1", "libtwo.so.2"});
+  REQUIRE(image->needed_versions().size() == 2);
+  CHECK(image->needed_versions()[0].library == "libone.so.1");
+  CHECK(image->needed_versions()[0].version == "ONE_1");
+  CHECK_FALSE(image->needed_versions()[0].weak);
+  CHECK(image->needed_versions()[1].version == "TWO_3");
+  CHECK(image->needed_versions()[1].weak);
+  CHECK(image->defined_versions() == std::vector<std::string_view>{"libthis.so", "THIS_1"});
   CHECK(image->soname() == "libthis.so");
   CHECK(image->rpath() == "/rpath");
   CHECK(image->runpath() == "$ORIGIN/lib");

@@ -42,14 +42,16 @@ bool contains(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
 }
 
-TEST_CASE("an object with an ABI mark and no attribute is loadable") {
+TEST_CASE("an object with an ABI mark and no attribute is loadable, with a warning") {
   const Inspection inspection = inspected(marked());
   CHECK(inspection.loadable());
   CHECK(inspection.name == "hello");
   CHECK(inspection.abi == "1.0");
   CHECK(inspection.attributes.size() == 0);
   CHECK(inspection.hazards.empty());
-  CHECK(inspection.warnings.empty());
+  REQUIRE(inspection.warnings.size() == 1);
+  CHECK(contains(inspection.warnings[0], "declares no attribute"));
+  CHECK(inspected(marked().function("sonicorn_start")).warnings.empty());
 }
 
 TEST_CASE("exactly the functions that the object exports are its attributes") {
@@ -85,7 +87,7 @@ TEST_CASE("probable typos are told and are no refusal") {
   CHECK(inspection.unknown_attributes == std::vector<std::string>{"sonicorn_shutdwon",
                                                                   "sonicorn_start",
                                                                   "sonicorn_quux_zzzzzzzzzz"});
-  REQUIRE(inspection.warnings.size() == 4);
+  REQUIRE(inspection.warnings.size() == 5);
   CHECK(contains(inspection.warnings[0], "did you mean sonicorn_shutdown?"));
   CHECK(contains(inspection.warnings[1], "extern \"C\""));
   CHECK(contains(inspection.warnings[3], "did you mean sonicorn_on_request?"));
@@ -200,7 +202,30 @@ TEST_CASE("libraries that need one another end") {
   elf.runpath = "$ORIGIN";
   const Inspection inspection = inspected(elf, folder.path() / "hello.so");
   CHECK(inspection.loadable());
-  CHECK(inspection.libraries_beside.size() == 1);
+  CHECK(inspection.libraries_beside ==
+        std::vector<std::filesystem::path>{folder.path() / "liba.so", folder.path() / "libb.so"});
+}
+
+TEST_CASE("a version that a library does not have is a hazard and a refusal") {
+  const TemporaryFolder folder;
+  ElfBuilder library;
+  library.soname = "libv.so";
+  library.defined_versions = {"libv.so", "V1"};
+  const auto file = folder.write("libv.so", library.build());
+  ElfBuilder elf = marked();
+  elf.needed = {"libv.so"};
+  elf.runpath = "$ORIGIN";
+  elf.needed_versions = {{"libv.so", "V1"}, {"libv.so", "V2", true}};
+  CHECK(inspected(elf, folder.path() / "hello.so").loadable());
+  elf.needed_versions = {{"libv.so", "V1"}, {"libv.so", "V2"}};
+  const Inspection inspection = inspected(elf, folder.path() / "hello.so");
+  CHECK(contains(reason_of(inspection), "needs version V2 of libv.so"));
+  CHECK(contains(reason_of(inspection), file.string() + " does not have it"));
+  CHECK(has_hazard(inspection, "undefined_symbols"));
+
+  library.defined_versions.clear();
+  folder.write("libv.so", library.build());
+  CHECK(inspected(elf, folder.path() / "hello.so").loadable());
 }
 
 TEST_CASE("the JSON report has its keys and is valid for any bytes") {

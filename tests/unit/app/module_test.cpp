@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include "app/library_clash.hpp"
 #include "temporary_folder.hpp"
 
 namespace sonicorn::app {
@@ -121,6 +122,71 @@ TEST_CASE("what the loader refuses is told in its words, about the app's own fil
   const std::string& message = module.error().message;
   CHECK_MESSAGE(message.find("function_that_nobody_defines") != std::string::npos, message);
   CHECK_MESSAGE(message.find(app.copy.string()) == std::string::npos, message);
+}
+
+// A copy of the app with the libraries of one of the two folders beside it.
+Prepared prepared_beside(const RuntimeDir& copies, const fs::path& folder, std::string_view text) {
+  const std::string libraries = std::string(SONICORN_FIXTURE_DIR) + "/beside_" + std::string(text);
+  fs::copy(libraries, folder);
+  fs::copy(fixture("needs_beside"), folder);
+  const fs::path file = folder / "needs_beside.so";
+  auto bytes = read_module_file(file);
+  REQUIRE(bytes.has_value());
+  Inspection inspection = inspect(*bytes, file, {});
+  REQUIRE_MESSAGE(inspection.loadable(), to_text(inspection));
+  CHECK(inspection.libraries_beside.size() == 2);
+  auto copy = write_private_copy(copies, *bytes, inspection.name, 1);
+  REQUIRE(copy.has_value());
+  const auto copied = copy_libraries_beside(*copy, inspection.libraries_beside);
+  REQUIRE_MESSAGE(copied.has_value(), copied.error().message);
+  return {*std::move(bytes), std::move(inspection), *std::move(copy)};
+}
+
+TEST_CASE("libraries beside the app are loaded from copies, and one that is the same is shared") {
+  const TemporaryFolder parent;
+  const TemporaryFolder here;
+  const TemporaryFolder there;
+  const auto folder = RuntimeDir::create(parent.path());
+  REQUIRE(folder.has_value());
+  const Prepared app = prepared_beside(*folder, here.path(), "one");
+  const Prepared same = prepared_beside(*folder, there.path(), "one");
+  {
+    const auto module = Module::load(app.copy, app.inspection);
+    REQUIRE_MESSAGE(module.has_value(), module.error().message);
+    const fs::path copy = library_copy(app.copy, "libbeside.so");
+    CHECK(loaded_as("libbeside.so") == copy);
+    CHECK(loaded_as("libbeside_inner.so") == library_copy(app.copy, "libbeside_inner.so"));
+    CHECK(library_original(copy) == here.path() / "libbeside.so");
+    const auto other = Module::load(same.copy, same.inspection);
+    REQUIRE_MESSAGE(other.has_value(), other.error().message);
+    CHECK(loaded_as("libbeside.so") == copy);
+  }
+  CHECK(loaded_as("libbeside.so").empty());
+  CHECK(loaded_as("libbeside_inner.so").empty());
+}
+
+TEST_CASE("an app is refused while another library of a name that it needs is loaded") {
+  const TemporaryFolder parent;
+  const TemporaryFolder here;
+  const TemporaryFolder there;
+  const auto folder = RuntimeDir::create(parent.path());
+  REQUIRE(folder.has_value());
+  const Prepared one = prepared_beside(*folder, here.path(), "one");
+  const Prepared two = prepared_beside(*folder, there.path(), "two");
+  {
+    const auto module = Module::load(one.copy, one.inspection);
+    REQUIRE_MESSAGE(module.has_value(), module.error().message);
+    const auto clash = Module::load(two.copy, two.inspection);
+    REQUIRE_FALSE(clash.has_value());
+    CHECK(clash.error().id == "app.library_clash");
+    const std::string& message = clash.error().message;
+    for (const TemporaryFolder* each : {&here, &there}) {
+      CHECK_MESSAGE(message.find(each->path() / "libbeside_inner.so") != std::string::npos,
+                    message);
+    }
+  }
+  const auto alone = Module::load(two.copy, two.inspection);
+  CHECK_MESSAGE(alone.has_value(), alone.error().message);
 }
 
 }  // namespace

@@ -1,8 +1,16 @@
 #include "app/trial.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
 
 #include "app/module.hpp"
+#include "app/trial_answer.hpp"
 #include "temporary_folder.hpp"
 
 namespace sonicorn::app {
@@ -50,6 +58,40 @@ TEST_CASE("a child that cannot be run is the host's fault, and one that is no se
   check_error(missing, "host.trial_failed", "/nowhere/sonicorn");
   CHECK(missing.error().origin == core::Origin::host);
   CHECK_FALSE(tried("only_on_request", 60s, "/bin/true").has_value());
+}
+
+TEST_CASE("what a constructor prints is no part of the answer, with standard error closed too") {
+  for (const char* redirection : {" 2>/dev/null", " 2>&-"}) {
+    CAPTURE(redirection);
+    const std::string command = std::string("exec ") + SONICORN_EXECUTABLE + " trial-load " +
+                                fixture("constructor_prints").string() + redirection;
+    FILE* const child = ::popen(command.c_str(), "re");
+    REQUIRE(child != nullptr);
+    char answer[256];
+    const std::size_t size = std::fread(answer, 1, sizeof(answer), child);
+    CHECK(::pclose(child) == 0);
+    CHECK(std::string_view(answer, size) == trial::kLoaded);
+  }
+}
+
+TEST_CASE("a child whose parent is gone already ends without loading") {
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+  ::close(ends[0]);
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+  std::string arguments[] = {SONICORN_EXECUTABLE, "trial-load",
+                             fixture("constructor_crashes").string()};
+  char* const argv[] = {arguments[0].data(), arguments[1].data(), arguments[2].data(), nullptr};
+  pid_t child = -1;
+  REQUIRE(::posix_spawn(&child, argv[0], &actions, nullptr, argv, environ) == 0);
+  ::posix_spawn_file_actions_destroy(&actions);
+  ::close(ends[1]);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == EXIT_FAILURE);
 }
 
 }  // namespace
