@@ -21,6 +21,8 @@ int control(int set, int operation, int fd, std::uint32_t events, PollTarget* ta
 
 EpollSet::EpollSet() : fd_(::epoll_create1(EPOLL_CLOEXEC)) {
   if (fd_ < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
+  // So that there is room also when there is no memory.
+  at_end_.reserve(kBatch);
 }
 
 EpollSet::~EpollSet() { ::close(fd_); }
@@ -44,6 +46,9 @@ void EpollSet::tell(int count) {
     const epoll_event& event = events_[static_cast<std::size_t>(i)];
     static_cast<PollTarget*>(event.data.ptr)->on_ready(event.events);
   }
+  if (at_end_.empty()) return;
+  for (PollTarget* const target : at_end_) target->on_told();
+  at_end_.clear();
 }
 
 }  // namespace sonicorn::http

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 namespace sonicorn::http {
 
@@ -11,6 +12,10 @@ namespace sonicorn::http {
 class PollTarget {
  public:
   virtual void on_ready(std::uint32_t events) = 0;
+
+  // Called once all that was ready together has been told, if on_ready() asked for it by
+  // EpollSet::tell_at_end().
+  virtual void on_told() {}
 
  protected:
   ~PollTarget() = default;
@@ -38,12 +43,15 @@ class EpollSet {
   int wait(int milliseconds);
   // Tells the first `count` of them. A target that is told may close others, but not destroy them.
   void tell(int count);
+  // For a target that is being told: has its on_told() called when the others have been told, too.
+  void tell_at_end(PollTarget& target) { at_end_.push_back(&target); }
 
  private:
   static constexpr int kBatch = 256;
 
   int fd_;
   std::array<epoll_event, kBatch> events_;
+  std::vector<PollTarget*> at_end_;
 };
 
 }  // namespace sonicorn::http

@@ -44,7 +44,11 @@ Acceptor::Acceptor(http::Loop& loop, int fd, const std::atomic<std::size_t>& ope
   }
 }
 
-void Acceptor::on_ready(std::uint32_t) {
+// Requests that came together with somebody new are served first: who waits for an answer cannot be
+// shed, and the new one would be refused although others are idle in a moment.
+void Acceptor::on_ready(std::uint32_t) { loop_.sockets().tell_at_end(*this); }
+
+void Acceptor::on_told() {
   for (int i = 0; i < kBatch && !paused_ && !stopped_; ++i) {
     if (!accept_one()) return;
   }

@@ -22,6 +22,7 @@ class Acceptor final : public http::PollTarget {
            std::function<bool()> shed_elsewhere);
 
   void on_ready(std::uint32_t events) override;
+  void on_told() override;
 
   bool paused() const { return paused_; }
   // After a pause; call it with the loop's tick.

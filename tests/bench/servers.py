@@ -7,6 +7,7 @@ import select
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 HELLO = "Hello, world\n"
@@ -39,10 +40,13 @@ class Server:
         self._fds = fds
         self._env = env
         self._seconds = seconds
-        self._log_path = os.path.join(folder, f"{name}.log")
+        self._folder = folder
+        self._log_path = None
 
     def __enter__(self):
-        with open(self._log_path, "wb") as log:
+        with tempfile.NamedTemporaryFile(prefix=f"{self.name}-", suffix=".log", dir=self._folder,
+                                         delete=False) as log:
+            self._log_path = log.name
             self._process = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
                 pass_fds=self._fds, env=self._env, preexec_fn=self._before_exec)
@@ -170,9 +174,12 @@ class Servers:
         return Server("raw_echo", command, self._folder, **options)
 
     def nginx(self, *, static=False, wrapper=(), **options):
-        """One worker in a prefix of its own; it inherits its socket, so that no port is guessed."""
-        prefix = self.path(f"nginx-{'static' if static else 'return'}")
-        os.makedirs(prefix, exist_ok=True)
+        """One worker in a prefix of its own; it inherits its socket, so that no port is guessed.
+
+        nginx takes the socket for its own only if the configuration names its address, and may read
+        that when another is already being made; so two of a kind cannot share a prefix.
+        """
+        prefix = tempfile.mkdtemp(prefix="nginx-", dir=self._folder)
         listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         port = listener.getsockname()[1]
         fd = listener.detach()

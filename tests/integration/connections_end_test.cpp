@@ -4,7 +4,9 @@
 #include <sys/wait.h>
 
 #include <cerrno>
+#include <optional>
 #include <sstream>
+#include <stdexcept>
 #include <system_error>
 
 #include "support/support.hpp"
@@ -36,9 +38,6 @@ void halt(const Process& process) {
     throw std::system_error(errno, std::generic_category(), "waitid");
   }
 }
-
-// False when the server closed instead.
-bool answered(Client& client) { return !client.closes() && client.read_response().status == 200; }
 
 // How many bytes of what a client on a Unix socket sent the server has not read.
 int unread(const Client& client) {
@@ -73,21 +72,50 @@ class Pipelining {
     client_.send(request_.substr(0, cut_));
   }
 
-  int next_status() {
-    client_.send(request_.substr(cut_) + request_.substr(0, cut_));
-    return client_.read_response().status;
+  // Ends the request and begins the next. False when the answer is not a 200.
+  bool proceed() {
+    const auto begun = std::exchange(begun_, std::chrono::steady_clock::now());
+    bool served = false;
+    try {
+      served = client_.send(request_.substr(cut_) + request_.substr(0, cut_)) &&
+               client_.read_response().status == 200;
+    } catch (const std::runtime_error&) {
+      // Closed before its answer.
+    }
+    taken_ = std::chrono::steady_clock::now() - begun;
+    return served;
   }
 
+  // From before the begin of the last request was sent until it was answered.
+  std::chrono::steady_clock::duration taken() const { return taken_; }
+
  private:
+  std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::duration taken_{};
   Client client_;
   string request_;
   std::size_t cut_;
 };
 
+// Whether all these proceed for that long; nothing when one failed that was itself as slow as
+// `slow`.
+std::optional<bool> all_proceed(std::vector<Pipelining>& clients, std::chrono::milliseconds time,
+                                std::chrono::milliseconds slow) {
+  const auto end = std::chrono::steady_clock::now() + time;
+  while (std::chrono::steady_clock::now() < end) {
+    for (Pipelining& client : clients) {
+      if (client.proceed()) continue;
+      if (client.taken() >= slow) return std::nullopt;
+      return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 TEST_SUITE("connections_end") {
-  TEST_CASE("an idle connection that is shed while its request arrives harms nobody") {
+  TEST_CASE("a connection is shed for a new one only after its request was answered") {
     Server server({.toml = "threads = 1\n[limits]\nconnections = 20\n" + app_entry("/", "echo")});
     std::vector<Client> idle;
     for (int i = 0; i < 20; ++i) {
@@ -101,10 +129,8 @@ TEST_SUITE("connections_end") {
     for (Client& client : idle) client.send(get("/"));
     for (Client& client : newcomers) client.send(get("/"));
     server.process().send_signal(SIGCONT);
-    for (Client& client : newcomers) CHECK(answered(client));
-    int kept = 0;
-    for (Client& client : idle) kept += answered(client) ? 1 : 0;
-    CHECK(kept >= 16);
+    for (Client& client : idle) CHECK(client.read_response().status == 200);
+    for (Client& client : newcomers) CHECK(client.read_response().status == 200);
     CHECK(ask(server.tcp(), get("/")).status == 200);
   }
 
@@ -159,17 +185,16 @@ TEST_SUITE("connections_end") {
                            "body_rate = 500\n" +
                            app_entry("/", "echo")});
     const string body(100, 'x');
-    std::vector<Pipelining> clients;
-    clients.emplace_back(server.tcp(), get("/"), 10);
-    clients.emplace_back(server.tcp(), post("/", body), post("/", body).size() - 20);
-    clients.emplace_back(server.tcp(), chunked(body), chunked(body).size() - 30);
-    const auto end = std::chrono::steady_clock::now() + 2500ms;
-    while (std::chrono::steady_clock::now() < end) {
-      for (std::size_t i = 0; i < clients.size(); ++i) {
-        CAPTURE(i);
-        REQUIRE(clients[i].next_status() == 200);
-      }
+    // On a busy machine a client may come too late by itself, which says nothing of the server.
+    std::optional<bool> proceeded;
+    for (int attempt = 0; attempt < 10 && !proceeded; ++attempt) {
+      std::vector<Pipelining> clients;
+      clients.emplace_back(server.tcp(), get("/"), 10);
+      clients.emplace_back(server.tcp(), post("/", body), post("/", body).size() - 20);
+      clients.emplace_back(server.tcp(), chunked(body), chunked(body).size() - 30);
+      proceeded = all_proceed(clients, 2500ms, 900ms);
     }
+    CHECK(proceeded == true);
   }
 
   TEST_CASE("the last answer arrives whole although more of the client waits unread") {
@@ -230,9 +255,8 @@ TEST_SUITE("connections_end") {
       if (arrow == string::npos) continue;
       ++listed;
       const int fd = std::stoi(line.substr(line.rfind(' ', arrow - 1)));
-      // The folder is the one that the program itself reads; this test gives the server /dev/null.
-      const string target = line.substr(arrow + 4);
-      const bool own = fd <= STDERR_FILENO || target.starts_with("/proc/") || target == "/dev/null";
+      // The folder is the one that the program itself reads.
+      const bool own = fd <= STDERR_FILENO || line.substr(arrow + 4).starts_with("/proc/");
       CHECK_MESSAGE((own || inheritable_here(fd)), line);
     }
     CHECK(listed >= 3);

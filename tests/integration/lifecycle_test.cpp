@@ -184,7 +184,7 @@ TEST_SUITE("lifecycle") {
   }
 
   TEST_CASE("a large answer that is being sent is finished") {
-    Server server({.files = {mounted("/", "big")}});
+    Server server({.files = {mounted("/", "big")}, .arguments = {"--grace", "600"}});
     Client client(server.tcp(), 4096);
     client.send(get("/?bytes=20000000"));
     REQUIRE(client.readable(kPatience));
@@ -206,7 +206,7 @@ TEST_SUITE("lifecycle") {
     server.process().send_signal(SIGTERM);
     REQUIRE(server.refuses_connections());
     server.process().send_signal(SIGTERM);
-    const auto ending = server.process().wait(10s);
+    const auto ending = server.process().wait();
     REQUIRE(ending.has_value());
     CHECK((ending->signal == SIGTERM || ending->status > 0));
     server.expect_failure();

@@ -34,7 +34,8 @@ std::chrono::milliseconds since(std::chrono::steady_clock::time_point begin) {
 
 TEST_SUITE("limits") {
   TEST_CASE("the default limits of a request's head") {
-    Server server({.files = {mounted("/", "echo")}});
+    // Times are not what this is about, and byte by byte takes some.
+    Server server({.toml = "[limits]\nhead_time = 600\n" + app_entry("/", "echo")});
     check_exchanges(
         server,
         {
@@ -108,21 +109,27 @@ TEST_SUITE("limits") {
   }
 
   TEST_CASE("a head that drips is cut off with 408") {
-    Server server(
-        {.toml = "[limits]\nhead_time = 1\nkeep_alive_time = 1\n" + app_entry("/", "echo")});
-    Client silent(server.tcp());
-    Client dripping(server.unix_socket());
-    const auto begin = std::chrono::steady_clock::now();
-    dripping.send("GET / HTTP/1.1\r\n");
+    Server server({.toml = "[limits]\nhead_time = 1\n" + app_entry("/", "echo")});
     int bytes = 0;
-    for (; !dripping.readable(100ms) && bytes < 300; ++bytes) dripping.send("X");
-    CHECK(dripping.read_response().status == 408);
-    CHECK(dripping.closes());
-    CHECK(since(begin) > 800ms);
+    // On a busy machine this may come to send its second byte when it is too late.
+    for (int attempt = 0; attempt < 10 && bytes == 0; ++attempt) {
+      const auto begin = std::chrono::steady_clock::now();
+      Client dripping(server.unix_socket());
+      dripping.send("GET / HTTP/1.1\r\n");
+      for (; !dripping.readable(100ms) && since(begin) < kPatience; ++bytes) dripping.send("X");
+      CHECK(dripping.read_response().status == 408);
+      CHECK(dripping.closes());
+      CHECK(since(begin) > 800ms);
+    }
     CHECK(bytes > 0);
-    // Nothing was asked on the other one, so nothing is to be answered, but it is not kept for
-    // ever.
-    CHECK(silent.readable(kPatience));
+  }
+
+  TEST_CASE("a connection on which nothing is ever asked is closed without a word") {
+    Server server({.toml = "[limits]\nkeep_alive_time = 1\n" + app_entry("/", "echo")});
+    const auto begin = std::chrono::steady_clock::now();
+    Client silent(server.tcp());
+    CHECK(silent.closes());
+    CHECK(since(begin) > 800ms);
   }
 
   TEST_CASE("the time of a head begins anew with each request") {
@@ -150,12 +157,13 @@ TEST_SUITE("limits") {
   }
 
   TEST_CASE("an idle connection is closed without a word") {
-    Server server({.toml = "[limits]\nkeep_alive_time = 0.5\n" + app_entry("/", "echo")});
+    // Long enough for the request to come in time on a busy machine.
+    Server server({.toml = "[limits]\nkeep_alive_time = 3\n" + app_entry("/", "echo")});
     Client client(server.tcp());
-    CHECK(client.ask(get("/")).status == 200);
     const auto begin = std::chrono::steady_clock::now();
+    CHECK(client.ask(get("/")).status == 200);
     CHECK(client.closes());
-    CHECK(since(begin) > 300ms);
+    CHECK(since(begin) > 2800ms);
   }
 
   TEST_CASE("a peer that reads nothing is given up, and its answer released") {
@@ -182,7 +190,13 @@ TEST_SUITE("limits") {
     client.send(get("/"));
     CHECK(client.read_response().status == 503);
     gate.put();
-    CHECK(ask(server.tcp(), get("/?free")).status == 200);
+    // On a busy machine a handler that waits for nothing may take that long, too.
+    const auto begin = std::chrono::steady_clock::now();
+    int status = 0;
+    while (status != 200 && since(begin) < kPatience) {
+      status = ask(server.tcp(), get("/?free")).status;
+    }
+    CHECK(status == 200);
   }
 
   TEST_CASE("what does not fit into the queue gets 503 at once, with Retry-After") {

@@ -27,8 +27,8 @@ Exchange refused(std::string name, std::string bytes, std::vector<int> statuses 
 Exchange served(std::string name, std::string bytes, std::string body = {});
 
 // Checks that the server reaches the verdict when the bytes arrive at once, followed by another
-// request, byte by byte, and (when they are few) in two pieces split at every position; each time
-// the same.
+// request, byte by byte (long padding in larger pieces), and (when they are few) in two pieces
+// split at every position; each time the same.
 void check_exchange(const Server& server, const Exchange& exchange);
 
 void check_exchanges(const Server& server, const std::vector<Exchange>& exchanges);

@@ -29,7 +29,11 @@ std::system_error failure(const char* what) { return {errno, std::generic_catego
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(126);
   const int nothing = ::open("/dev/null", O_RDONLY);
-  ::dup2(nothing, STDIN_FILENO);
+  if (nothing < 0) ::_exit(126);
+  if (nothing != STDIN_FILENO) {
+    ::dup2(nothing, STDIN_FILENO);
+    ::close(nothing);
+  }
   ::dup2(output, STDOUT_FILENO);
   ::dup2(errors, STDERR_FILENO);
   if (directory[0] != '\0' && ::chdir(directory) != 0) ::_exit(126);

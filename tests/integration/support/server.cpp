@@ -46,6 +46,11 @@ Endpoint endpoint_from(std::string_view address) {
   return {std::move(host), std::string(address.substr(colon + 1)), {}};
 }
 
+// The configuration, with much time to load an app unless it says how much.
+std::string patient(const std::string& toml) {
+  return toml.find("load_time") == std::string::npos ? "load_time = 60\n" + toml : toml;
+}
+
 }  // namespace
 
 std::string mounted(std::string_view mount, std::string_view fixture_name) {
@@ -71,11 +76,9 @@ Server::Server(const ServerOptions& options) {
     arguments.emplace_back("--bind");
     arguments.push_back(bind);
   }
-  if (!options.toml.empty()) {
-    write_file(folder_ / "sonicorn.toml", options.toml);
-    arguments.emplace_back("-c");
-    arguments.push_back(folder_ / "sonicorn.toml");
-  }
+  write_file(folder_ / "sonicorn.toml", patient(options.toml));
+  arguments.emplace_back("-c");
+  arguments.push_back(folder_ / "sonicorn.toml");
   arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
   arguments.insert(arguments.end(), options.files.begin(), options.files.end());
   std::filesystem::create_directory(folder_ / "runtime");

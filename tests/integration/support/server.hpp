@@ -19,8 +19,8 @@ struct Endpoint {
 };
 
 // What to serve. `files` are [MOUNT=]FILE arguments, `toml` the text of a configuration file; one
-// of them names the apps. Without `binds` the server listens on a free port of 127.0.0.1 and on a
-// Unix socket.
+// of them names the apps. They have long to load, unless `toml` has a load_time. Without `binds`
+// the server listens on a free port of 127.0.0.1 and on a Unix socket.
 struct ServerOptions {
   std::vector<std::string> files = {};
   std::string toml = {};
