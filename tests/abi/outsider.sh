@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The SDK as an outsider meets it: installed alone, found by find_package, used in four lines of CMake, for
-# an app in C, one in C++, and for every sample; the .so files are then looked at.
+# an app in C, one in C++, and for every sample; the .so files are then looked at. Then its test host is used.
 # Usage: outsider.sh SOURCE_DIR
 set -euo pipefail
 
@@ -14,9 +14,9 @@ fail() {
   exit 1
 }
 
-# build FOLDER NAME: configures and builds a project against the installed SDK alone.
+# build FOLDER NAME [ARGUMENT...]: configures and builds a project against the installed SDK alone.
 build() {
-  cmake -S "$1" -B "$work/build/$2" -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$work/sdk" \
+  cmake -S "$1" -B "$work/build/$2" "${@:3}" -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$work/sdk" \
     -DCMAKE_C_FLAGS="-Wall -Wextra -Wpedantic -Werror" \
     -DCMAKE_CXX_FLAGS="-Wall -Wextra -Wpedantic -Werror" >"$work/log" 2>&1 &&
     cmake --build "$work/build/$2" >>"$work/log" 2>&1
@@ -192,5 +192,60 @@ examine "$work/build/hello-c/hello-c.so" on_request
 examine "$work/build/hello/hello.so" start on_request
 examine "$work/build/background-thread/background-thread.so" start on_request shutdown
 examine "$work/build/todo/todo.so" start on_request shutdown
+examine "$work/build/auth-filter/auth-filter.so" start pre_request post_request shutdown
+examine "$work/build/greeter/greeter.so" start on_request on_event
+examine "$work/build/picky/picky.so" on_request
 examine "$work/build/start-page/start-page.so" start on_request
+
+# The test host comes with the SDK: for a test in any framework, here none.
+mkdir "$work/tested"
+cat >"$work/tested/CMakeLists.txt" <<'FILE'
+cmake_minimum_required(VERSION 3.21)
+project(tested LANGUAGES CXX)
+find_package(Sonicorn 1.0 REQUIRED COMPONENTS testing)
+sonicorn_add_app(tested tested.cpp)
+enable_testing()
+add_executable(tested-test test.cpp tested.cpp)
+target_link_libraries(tested-test PRIVATE Sonicorn::testing)
+add_test(NAME tested COMMAND tested-test $<TARGET_FILE:tested>)
+FILE
+cat >"$work/tested/tested.cpp" <<'FILE'
+#include <sonicorn/app.hpp>
+namespace {
+struct App {
+  sonicorn::Response on_request(const sonicorn::Request&) { return sonicorn::Response::text("hi"); }
+  void shutdown() {}
+};
+}  // namespace
+SONICORN_APP(App, on_request, shutdown)
+FILE
+cat >"$work/tested/test.cpp" <<'FILE'
+#include <cstdio>
+#include <sonicorn/app.hpp>
+#include <sonicorn/testing/test_host.hpp>
+
+struct Other {
+  sonicorn::Response on_request() { return sonicorn::Response::text("other"); }
+};
+
+static bool serves(sonicorn::testing::App app, const char* body) {
+  return app.start() && app.get("/").body == body && app.shutdown();
+}
+
+int main(int, char** arguments) {
+  sonicorn::testing::Host host;
+  const bool right = serves(host.load(arguments[1]), "hi") && serves(host.link(), "hi") &&
+                     serves(host.link<Other>(), "other");
+  std::puts(right ? "right" : "wrong");
+  return right ? 0 : 1;
+}
+FILE
+build "$work/tested" tested || fail "$(cat "$work/log")"
+ctest --test-dir "$work/build/tested" --no-tests=error --output-on-failure >"$work/log" 2>&1 ||
+  fail "$(cat "$work/log")"
+
+# The tests of the samples are an outsider's, too; this one is of a project in C.
+build "$work/sample-hello-c" hello-c-tested -DSONICORN_TESTS=ON || fail "$(cat "$work/log")"
+ctest --test-dir "$work/build/hello-c-tested" --no-tests=error --output-on-failure >"$work/log" 2>&1 ||
+  fail "$(cat "$work/log")"
 echo 'passed'
