@@ -1,0 +1,186 @@
+#include "app/metrics.hpp"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <exception>
+#include <utility>
+
+// One of the pointers is set, and says the kind.
+struct sonicorn_metric {
+  std::uint32_t kind = 0;
+  prometheus::Counter* counter = nullptr;
+  prometheus::Gauge* gauge = nullptr;
+  prometheus::Histogram* histogram = nullptr;
+};
+
+namespace sonicorn::app {
+namespace {
+
+constexpr std::size_t kLongestName = 200;
+constexpr std::size_t kMostOfApp = 1000;
+constexpr std::string_view kOfServer = "sonicorn_";
+constexpr std::string_view kOfPrometheus = "__";
+
+// What Prometheus' own clients take when nothing is said: seconds, for the time of a request.
+const prometheus::Histogram::BucketBoundaries kBuckets = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+                                                          0.5,   1,    2.5,   5,    10};
+
+// What a histogram appends to its name.
+constexpr std::array<std::string_view, 3> kOfHistogram = {"_bucket", "_sum", "_count"};
+
+bool well_formed(std::string_view name) {
+  const auto begins = [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; };
+  const auto goes_on = [&](char c) { return begins(c) || (c >= '0' && c <= '9'); };
+  return !name.empty() && name.size() <= kLongestName && begins(name.front()) &&
+         std::all_of(name.begin(), name.end(), goes_on) && !name.starts_with(kOfServer) &&
+         !name.starts_with(kOfPrometheus);
+}
+
+// How many bytes the UTF-8 sequence at the front has; 0 where there is none.
+std::size_t sequence_at_front(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned first = byte(0);
+  if (first < 0x80) return 1;
+  const std::size_t size = first < 0xC2   ? 0
+                           : first < 0xE0 ? 2
+                           : first < 0xF0 ? 3
+                           : first < 0xF5 ? 4
+                                          : 0;
+  if (size == 0 || size > text.size()) return 0;
+  for (std::size_t i = 1; i < size; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+  }
+  // Too long a form of a small number, a surrogate, beyond the last.
+  const unsigned second = byte(1);
+  if (first == 0xE0 && second < 0xA0) return 0;
+  if (first == 0xED && second > 0x9F) return 0;
+  if (first == 0xF0 && second < 0x90) return 0;
+  if (first == 0xF4 && second > 0x8F) return 0;
+  return size;
+}
+
+// A scraper drops all numbers of a page that is no UTF-8, those of other apps too.
+std::string as_utf8(std::string_view text) {
+  std::string whole;
+  whole.reserve(text.size());
+  while (!text.empty()) {
+    const std::size_t size = sequence_at_front(text);
+    if (size == 0) {
+      whole += "\uFFFD";
+    } else {
+      whole += text.substr(0, size);
+    }
+    text.remove_prefix(std::max<std::size_t>(size, 1));
+  }
+  return whole;
+}
+
+// The serializer writes help as it is, and the format wants these two escaped.
+std::string as_help(std::string_view text) {
+  std::string escaped;
+  for (const char c : as_utf8(text)) {
+    if (c == '\\') {
+      escaped += "\\\\";
+    } else if (c == '\n') {
+      escaped += "\\n";
+    } else {
+      escaped += c;
+    }
+  }
+  return escaped;
+}
+
+}  // namespace
+
+Metrics::Metrics() : registry_(std::make_unique<prometheus::Registry>()) {}
+
+Metrics::~Metrics() = default;
+
+sonicorn_metric* Metrics::get(std::string_view app, std::uint32_t kind, std::string_view name,
+                              std::string_view help) {
+  if (kind < SONICORN_METRIC_COUNTER || kind > SONICORN_METRIC_HISTOGRAM) return nullptr;
+  if (!well_formed(name)) return nullptr;
+  const std::lock_guard lock(mutex_);
+  if (clashes(kind, name)) return nullptr;
+  auto of_app = apps_.find(app);
+  if (of_app == apps_.end()) of_app = apps_.emplace(app, OfApp()).first;
+  OfApp& metrics = of_app->second;
+  if (const auto found = metrics.find(name); found != metrics.end()) return found->second.get();
+  if (metrics.size() >= kMostOfApp) return nullptr;
+
+  auto family = families_.find(name);
+  const bool is_new = family == families_.end();
+  if (is_new) family = families_.emplace(name, Family{kind, as_help(help)}).first;
+  try {
+    return metrics.emplace(name, make(as_utf8(app), family->first, family->second))
+        .first->second.get();
+  } catch (const std::exception&) {
+    if (is_new) families_.erase(family);
+    throw;
+  }
+}
+
+bool Metrics::clashes(std::uint32_t kind, std::string_view name) const {
+  if (const auto same = families_.find(name); same != families_.end()) {
+    return same->second.kind != kind;
+  }
+  for (const std::string_view suffix : kOfHistogram) {
+    if (kind == SONICORN_METRIC_HISTOGRAM && families_.contains(std::string(name) += suffix)) {
+      return true;
+    }
+    if (!name.ends_with(suffix)) continue;
+    const auto base = families_.find(name.substr(0, name.size() - suffix.size()));
+    if (base != families_.end() && base->second.kind == SONICORN_METRIC_HISTOGRAM) return true;
+  }
+  return false;
+}
+
+std::unique_ptr<sonicorn_metric> Metrics::make(std::string_view app, const std::string& name,
+                                               const Family& family) {
+  const prometheus::Labels labels = {{"app", std::string(app)}};
+  auto metric = std::make_unique<sonicorn_metric>();
+  metric->kind = family.kind;
+  // The registry merges: the second Register of a name finds the family of the first.
+  switch (family.kind) {
+    case SONICORN_METRIC_COUNTER:
+      metric->counter =
+          &prometheus::BuildCounter().Name(name).Help(family.help).Register(*registry_).Add(labels);
+      break;
+    case SONICORN_METRIC_GAUGE:
+      metric->gauge =
+          &prometheus::BuildGauge().Name(name).Help(family.help).Register(*registry_).Add(labels);
+      break;
+    default:
+      metric->histogram = &prometheus::BuildHistogram()
+                               .Name(name)
+                               .Help(family.help)
+                               .Register(*registry_)
+                               .Add(labels, kBuckets);
+  }
+  return metric;
+}
+
+void Metrics::add(sonicorn_metric* metric, double amount) {
+  if (metric == nullptr || std::isnan(amount)) return;
+  if (metric->kind == SONICORN_METRIC_COUNTER && amount > 0) metric->counter->Increment(amount);
+  if (metric->kind == SONICORN_METRIC_GAUGE) metric->gauge->Increment(amount);
+}
+
+void Metrics::set(sonicorn_metric* metric, double value) {
+  if (metric == nullptr || std::isnan(value)) return;
+  if (metric->kind == SONICORN_METRIC_GAUGE) metric->gauge->Set(value);
+  if (metric->kind == SONICORN_METRIC_HISTOGRAM) metric->histogram->Observe(value);
+}
+
+std::string Metrics::text() const {
+  return prometheus::TextSerializer().Serialize(registry_->Collect());
+}
+
+}  // namespace sonicorn::app
