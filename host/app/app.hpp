@@ -5,38 +5,60 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "app/generation.hpp"
+#include "app/inspection.hpp"
 
 namespace sonicorn::app {
 
-// One app that is served: where it is mounted and which generation answers now.
+// One app that is served: where it is mounted, what it says of itself, and which generation answers
+// now.
 class App {
  public:
-  // `file`: where the user has it, for messages. `mount`: "" for the root or "/prefix".
-  // `body_limit` in bytes.
-  App(std::filesystem::path file, std::string mount, std::uint64_t body_limit,
-      std::unique_ptr<Generation> generation)
-      : file_(std::move(file)),
-        mount_(std::move(mount)),
-        body_limit_(body_limit),
-        owned_(std::move(generation)),
-        current_(owned_.get()) {}
+  struct Facts {
+    std::filesystem::path file;    // where the user has it, for messages
+    std::string mount;             // "" for the root or "/prefix"
+    std::uint64_t body_limit = 0;  // bytes
+    std::string settings = "{}";   // JSON object
+    Inspection inspection;         // of the file as it was loaded
+  };
+
+  App(Facts facts, std::unique_ptr<Generation> generation)
+      : facts_(std::move(facts)), owned_(std::move(generation)), serving_(owned_.get()) {}
 
   const std::string& name() const { return owned_->name(); }
-  const std::filesystem::path& file() const { return file_; }
-  const std::string& mount() const { return mount_; }
-  std::uint64_t body_limit() const { return body_limit_; }
+  const std::filesystem::path& file() const { return facts_.file; }
+  const std::string& mount() const { return facts_.mount; }
+  std::uint64_t body_limit() const { return facts_.body_limit; }
+  const Inspection& inspection() const { return facts_.inspection; }
 
-  // The generation that answers requests that begin now. Thread-safe; one load, no counter.
-  Generation& current() const { return *current_.load(std::memory_order_acquire); }
+  // The settings that the generation has accepted. For the thread that reloads them.
+  const std::string& settings() const { return facts_.settings; }
+  void set_settings(std::string settings) { facts_.settings = std::move(settings); }
+
+  // The newest generation.
+  Generation& current() const { return *owned_; }
+
+  // The generation that answers requests that begin now; null when the app takes none, because it
+  // was drained by itself. Thread-safe; one load, no counter.
+  Generation* serving() const { return serving_.load(std::memory_order_acquire); }
+  void stop_serving() { serving_.store(nullptr, std::memory_order_release); }
+
+  // How it is, as health said last. Thread-safe.
+  bool is_healthy() const { return healthy_.load(); }
+  void set_healthy(bool healthy) { healthy_.store(healthy); }
+
+  // Whether its ready has returned, which is after the switch to it. Thread-safe.
+  bool is_ready() const { return ready_.load(); }
+  void set_ready() { ready_.store(true); }
 
  private:
-  std::filesystem::path file_;
-  std::string mount_;
-  std::uint64_t body_limit_;
+  Facts facts_;
   std::unique_ptr<Generation> owned_;
-  std::atomic<Generation*> current_;
+  std::atomic<Generation*> serving_;
+  std::atomic<bool> healthy_{true};
+  std::atomic<bool> ready_{false};
 };
 
 }  // namespace sonicorn::app

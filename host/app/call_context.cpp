@@ -5,16 +5,23 @@
 #include <utility>
 
 namespace sonicorn::app {
+namespace {
+
+std::uint32_t role_of_process = SONICORN_PROCESS_WORKER;
+
+}  // namespace
 
 CallContext::CallContext(std::uint32_t scope_, std::uint32_t thread_role_) : sonicorn_context{} {
   size = sizeof(sonicorn_context);
   scope = scope_;
   process_id = static_cast<std::int32_t>(::getpid());
-  process_role = SONICORN_PROCESS_WORKER;
+  process_role = role_of_process;
   thread_role = thread_role_;
   thread_id = static_cast<std::uint64_t>(::gettid());
   set_error = &CallContext::store_error;
 }
+
+void CallContext::set_process_role(std::uint32_t role) { role_of_process = role; }
 
 std::string CallContext::take_error() { return std::exchange(error_, {}); }
 

@@ -2,11 +2,18 @@
 
 #include <sonicorn/context.h>
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
+
+#include "app/attributes.hpp"
 
 namespace sonicorn::app {
+
+class Generation;
 
 // The context of calls on one thread, with a place for the text that an app gives to its error.
 // Set up once per thread and reused: only what differs from call to call is written again. Belongs
@@ -18,6 +25,18 @@ class CallContext : public sonicorn_context {
   CallContext(const CallContext&) = delete;
   CallContext& operator=(const CallContext&) = delete;
 
+  // What a request makes this thread run now, for other threads to look at.
+  struct Running {
+    std::atomic<Generation*> generation{nullptr};  // null: no code of an app
+    std::atomic<std::uint32_t> calls{0};           // changes with every call
+    std::atomic<Attribute> attribute{Attribute::on_request};
+
+    void count() {
+      calls.store(calls.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
+  };
+  Running running;
+
   // Names the attribute that is about to be called; `name` is a literal or outlives the call.
   void set_event(std::string_view name) { event = {name.data(), name.size()}; }
 
@@ -28,10 +47,49 @@ class CallContext : public sonicorn_context {
   // The text of the last error, taken.
   std::string take_error();
 
+  // The generations that were told of this thread (thread_start), and whether they accepted it.
+  std::vector<std::pair<Generation*, bool>> joined;
+
+  // The role of the process that new contexts tell, SONICORN_PROCESS_...; to be set before the
+  // first is made. A worker's unless set.
+  static void set_process_role(std::uint32_t role);
+
  private:
   static void store_error(const sonicorn_context* context, const char* text, uint64_t text_size);
 
   mutable std::string error_;
+};
+
+// Shows other threads that a request runs code of `generation` on this one, as long as it lives;
+// and has the context name the attribute.
+class RunningCall {
+ public:
+  RunningCall(CallContext& context, Generation& generation, Attribute attribute)
+      : context_(context),
+        event_(context.event),
+        generation_(context.running.generation.load(std::memory_order_relaxed)),
+        attribute_(context.running.attribute.load(std::memory_order_relaxed)) {
+    context.set_event(name_of(attribute));
+    show(&generation, attribute);
+  }
+  ~RunningCall() {
+    context_.event = event_;
+    show(generation_, attribute_);
+  }
+  RunningCall(const RunningCall&) = delete;
+  RunningCall& operator=(const RunningCall&) = delete;
+
+ private:
+  void show(Generation* generation, Attribute attribute) {
+    context_.running.count();
+    context_.running.attribute.store(attribute, std::memory_order_relaxed);
+    context_.running.generation.store(generation, std::memory_order_release);
+  }
+
+  CallContext& context_;
+  sonicorn_string event_;  // of what this call interrupts, if it does
+  Generation* generation_;
+  Attribute attribute_;
 };
 
 }  // namespace sonicorn::app

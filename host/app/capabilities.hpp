@@ -1,48 +1,44 @@
 #pragma once
 
-#include <sonicorn/capability/log.h>
-#include <sonicorn/capability/shutdown.h>
-#include <sonicorn/server.h>
-
-#include <chrono>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sonicorn::app {
 
-// The ids of what this server delivers, "NAME/REV". What an app requires must be among them.
-std::span<const std::string_view> offered_capabilities();
+// The capabilities that one target delivers to its apps, "NAME/REV", and those of them that the
+// operator withholds. A value; reading is thread-safe.
+class Offer {
+ public:
+  // Nothing is delivered.
+  Offer() = default;
+
+  // What `sonicorn serve` delivers, and what one request without a socket (`sonicorn call`) can
+  // keep: that one is never reloaded, and has no other app to talk to.
+  static Offer of_server();
+  static Offer of_call();
+
+  // Withholds "NAME", in all its revisions, or "NAME/REV". False when no capability that this
+  // target delivers has that name; then nothing changes.
+  bool withhold(std::string_view name);
+
+  // Whether an app that asks for `id` gets it.
+  bool has(std::string_view id) const;
+  bool is_withheld(std::string_view id) const;
+
+  // What is delivered; views of literals.
+  const std::vector<std::string_view>& ids() const { return ids_; }
+  const std::vector<std::string_view>& withheld() const { return withheld_; }
+
+ private:
+  explicit Offer(std::span<const std::string_view> ids) : ids_(ids.begin(), ids.end()) {}
+
+  std::vector<std::string_view> ids_;
+  std::vector<std::string_view> withheld_;
+};
 
 // Whether `id` reads "name/REV" or "com.example.name/REV".
 bool well_formed_capability(std::string_view id);
-
-// The server as one generation of one app sees it (sonicorn_server). It outlives every call into
-// that generation and does not move; get_capability may be called from any thread.
-class ServerView : private sonicorn_server {
- public:
-  struct Facts {
-    std::string app_name;
-    std::string mount;     // "" for the root
-    std::string settings;  // JSON object
-    std::chrono::milliseconds grace;
-    std::chrono::milliseconds least_shutdown;
-  };
-
-  explicit ServerView(Facts facts);
-  ServerView(const ServerView&) = delete;
-  ServerView& operator=(const ServerView&) = delete;
-
-  const sonicorn_server* abi() const { return this; }
-
- private:
-  static const void* get_capability_of(const sonicorn_server* server, const char* id);
-  static void write_log(const sonicorn_server* server, uint32_t level, const char* text,
-                        uint64_t text_size);
-
-  Facts facts_;
-  sonicorn_shutdown_promise shutdown_{};
-  sonicorn_log log_{};
-};
 
 }  // namespace sonicorn::app

@@ -1,102 +1,385 @@
 #include "app/generation.hpp"
 
-#include <exception>
+#include <algorithm>
 #include <utility>
 
+#include "app/guarded_call.hpp"
+#include "app/signal_guard.hpp"
+#include "app/thread_role.hpp"
 #include "core/log.hpp"
 
+// The life of a generation, on its lifecycle thread.
 namespace sonicorn::app {
 namespace {
 
-// Runs one call into an app and turns an exception that leaves it into an error result.
-template <class Call>
-std::int32_t guarded(CallContext& context, Call call) {
-  try {
-    return call();
-  } catch (const std::exception& error) {
-    const std::string text = std::string("it threw: ") + error.what();
-    context.set_error(&context, text.data(), text.size());
-  } catch (...) {
-    constexpr std::string_view kText = "it threw something that is no std::exception";
-    context.set_error(&context, kText.data(), kText.size());
-  }
-  return SONICORN_ERROR;
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+// How many messages of the bus are delivered before other work of the thread has its turn.
+constexpr std::size_t kMessagesAtOnce = 256;
+
+std::uint64_t nanoseconds_of(Clock::time_point time) {
+  return static_cast<std::uint64_t>(std::chrono::nanoseconds(time.time_since_epoch()).count());
 }
 
-std::string or_no_text(std::string text) {
-  return text.empty() ? "it gave no text (sonicorn_fail)" : std::move(text);
+std::string or_no_text(const std::string& text) {
+  return text.empty() ? "it gave no text (sonicorn_fail)" : text;
 }
+
+double seconds(Clock::duration time) {
+  return std::chrono::duration_cast<std::chrono::duration<double>>(time).count();
+}
+
+// Answers once, whoever comes first: the call that returned, or the watchdog that gave it up.
+class Answer {
+ public:
+  explicit Answer(Generation::Done done) : done_(std::move(done)) {}
+  // False when it was answered before.
+  bool give(Outcome outcome) {
+    if (given_.exchange(true)) return false;
+    if (done_) done_(std::move(outcome));
+    return true;
+  }
+
+ private:
+  std::atomic<bool> given_{false};
+  Generation::Done done_;
+};
 
 }  // namespace
 
-Generation::Generation(Module module, Traits traits, ServerView::Facts facts)
+Generation::Generation(Module module, Traits traits, ServerView::Facts facts, Services& services)
     : traits_(std::move(traits)),
-      server_(std::move(facts)),
+      services_(services),
+      server_(std::move(facts), services, *this),
       module_(std::move(module)),
       attributes_(module_.attributes()),
-      lifecycle_(traits_.name) {}
-
-Generation::~Generation() = default;
-
-void Generation::prepare(CallContext& context) const {
-  context.server = server_.abi();
-  context.generation = traits_.number;
-  context.forget_error();
-}
-
-void Generation::start(std::function<void(core::Result<void>)> done) {
-  lifecycle_.post([this, done = std::move(done)] {
-    if (attributes_.start == nullptr) return done({});
-    CallContext context(SONICORN_SCOPE_APP, SONICORN_THREAD_LIFECYCLE);
-    prepare(context);
-    context.set_event("start");
-    const std::int32_t result =
-        guarded(context, [&] { return attributes_.start(&context, &state_); });
-    if (result == SONICORN_OK) return done({});
-    done(core::app_error(
-        "app.start_failed",
-        fmt::format("app {}: start {} ({}): {}; mend its cause, or serve without the app "
-                    "(--skip-broken)",
-                    traits_.name, result > 0 ? "declined" : "failed", result,
-                    or_no_text(context.take_error()))));
+      joins_threads_(attributes_.thread_start != nullptr || attributes_.thread_exit != nullptr),
+      background_([](std::string_view) { set_thread_role(SONICORN_THREAD_BACKGROUND); },
+                  [this](std::string_view name, std::string_view what) {
+                    core::log::error("app {}: its background thread {} ended: it threw {}",
+                                     traits_.name, name, what);
+                  }),
+      lifecycle_(traits_.name) {
+  lifecycle_.post([this] {
+    set_thread_role(SONICORN_THREAD_LIFECYCLE);
+    context_ = std::make_unique<CallContext>(SONICORN_SCOPE_APP, SONICORN_THREAD_LIFECYCLE);
+    services_.watchdog.watch_requests(*context_, services_.limits.call_time);
   });
+  if (attributes_.on_event != nullptr) {
+    subscriber_ = std::make_unique<Bus::Subscriber>(
+        services_.bus, [this] { lifecycle_.post([this] { deliver_messages(); }); });
+  }
 }
 
-void Generation::shutdown(StopReason why, std::function<void()> done) {
-  lifecycle_.post([this, why = std::move(why), done = std::move(done)] {
-    if (attributes_.shutdown != nullptr) {
-      CallContext context(SONICORN_SCOPE_APP, SONICORN_THREAD_LIFECYCLE);
-      prepare(context);
-      context.set_event("shutdown");
-      context.reason = why.reason;
-      context.signal_number = why.signal_number;
-      context.deadline_ns = static_cast<std::uint64_t>(
-          std::chrono::nanoseconds(why.deadline.time_since_epoch()).count());
-      context.message = {why.message.data(), why.message.size()};
-      const std::int32_t result =
-          guarded(context, [&] { return attributes_.shutdown(&context, state_); });
-      if (result != SONICORN_OK) {
-        core::log::error("app {}: shutdown {} ({}): {}", traits_.name,
-                         result > 0 ? "declined" : "failed", result,
-                         or_no_text(context.take_error()));
-      }
-    }
-    done();
-  });
+Generation::~Generation() {
+  subscriber_.reset();
+  if (context_ != nullptr) services_.watchdog.forget(*context_);
 }
 
-std::int32_t Generation::on_request(CallContext& context, const sonicorn_request& request,
-                                    sonicorn_response& response) {
-  if (!traits_.serial) return guarded_on_request(context, request, response);
-  const std::lock_guard lock(serial_);
-  return guarded_on_request(context, request, response);
-}
-
-std::int32_t Generation::guarded_on_request(CallContext& context, const sonicorn_request& request,
-                                            sonicorn_response& response) {
+// Runs on the lifecycle thread, and blocks it as long as the app does.
+Outcome Generation::run_now(std::string_view name, const Occasion& why, milliseconds limit,
+                            std::uint32_t scope, std::string_view event, const Call& call,
+                            std::function<void()> abandon) {
+  const auto begun = Clock::now();
+  if (why.deadline != Clock::time_point()) {
+    limit = std::max(milliseconds(1), std::chrono::ceil<milliseconds>(why.deadline - begun));
+  }
+  note_signals(fmt::format("before {}", name));
+  CallContext& context = *context_;
   prepare(context);
-  return guarded(context,
-                 [&] { return attributes_.on_request(&context, state_, &request, &response); });
+  context.scope = scope;
+  context.set_event(event);
+  context.reason = why.reason;
+  context.signal_number = why.signal_number;
+  context.deadline_ns = nanoseconds_of(begun + limit);
+  context.message = {why.message.data(), why.message.size()};
+  const std::uint64_t watched =
+      services_.watchdog.watch({.app = traits_.name,
+                                .attribute = std::string(name),
+                                .generation = traits_.number,
+                                .thread = static_cast<pid_t>(context.thread_id),
+                                .begun = begun,
+                                .limit = limit,
+                                .policy = traits_.overrun,
+                                .abandon = std::move(abandon)});
+  const std::int32_t result = guarded(context, [&] { return call(context); });
+  if (services_.watchdog.unwatch(watched)) {
+    core::log::warning("app {}: {} returned after {:.1f} s", traits_.name, name,
+                       seconds(Clock::now() - begun));
+  }
+  note_signals(fmt::format("in {}", name));
+  return {.result = result,
+          .error = result < 0 ? or_no_text(context.take_error()) : context.take_error(),
+          .overdue = false,
+          .called = true};
+}
+
+void Generation::run(Attribute attribute, Occasion why, milliseconds limit, Call call, Done done) {
+  lifecycle_.post([this, attribute, why = std::move(why), limit, call = std::move(call),
+                   done = std::move(done)]() mutable {
+    if (!started_ || ended_) return done({});
+    const auto answer = std::make_shared<Answer>(std::move(done));
+    Outcome outcome =
+        run_now(name_of(attribute), why, limit, SONICORN_SCOPE_APP, name_of(attribute), call,
+                [answer] { answer->give({.error = {}, .overdue = true, .called = true}); });
+    answer->give(std::move(outcome));
+  });
+}
+
+void Generation::start(Done done) {
+  lifecycle_.post([this, done = std::move(done)]() mutable {
+    if (attributes_.start == nullptr) {
+      started_ = true;
+      return done({});
+    }
+    const auto answer = std::make_shared<Answer>(std::move(done));
+    Outcome outcome = run_now(
+        "start", {}, services_.limits.start_time, SONICORN_SCOPE_APP, "start",
+        [this](CallContext& context) { return attributes_.start(&context, &state_); },
+        [this, answer] {
+          stuck_ = true;
+          answer->give({.error = {}, .overdue = true, .called = true});
+        });
+    stuck_ = false;
+    // Also when nobody waits any more: who has started is shut down.
+    started_ = outcome.result == SONICORN_OK;
+    if (!started_) end(Clock::now() + services_.limits.call_time);
+    answer->give(std::move(outcome));
+  });
+}
+
+void Generation::health(Done done) {
+  if (attributes_.health == nullptr) return done({});
+  run(
+      Attribute::health, {}, services_.limits.health_time,
+      [this](CallContext& context) { return attributes_.health(&context, state_); },
+      std::move(done));
+}
+
+void Generation::ready(Occasion why, Done done) {
+  if (attributes_.ready == nullptr) return done({});
+  run(
+      Attribute::ready, std::move(why), services_.limits.call_time,
+      [this](CallContext& context) { return attributes_.ready(&context, state_); },
+      std::move(done));
+}
+
+void Generation::reload_settings(Occasion why, Done done) {
+  if (attributes_.reload == nullptr) return done({});
+  run(
+      Attribute::reload, std::move(why), services_.limits.call_time,
+      [this](CallContext& context) {
+        return attributes_.reload(&context, state_, SONICORN_RELOAD_SETTINGS);
+      },
+      std::move(done));
+}
+
+void Generation::on_event(std::uint32_t scope, std::string action, Occasion why) {
+  if (attributes_.on_event == nullptr) return;
+  lifecycle_.post([this, scope, action = std::move(action), why = std::move(why)] {
+    if (!started_ || ended_) return;
+    const Outcome outcome = run_now(
+        "on_event", why, services_.limits.call_time, scope, action,
+        [this](CallContext& context) { return attributes_.on_event(&context, state_); }, nullptr);
+    if (outcome.result < 0) {
+      core::log::error("app {}: on_event ({}) failed ({}): {}", traits_.name, action,
+                       outcome.result, outcome.error);
+    }
+  });
+}
+
+void Generation::describe(std::function<void(Outcome, std::string)> done) {
+  if (attributes_.describe == nullptr) return done({}, {});
+  const auto text = std::make_shared<std::string>();
+  run(
+      Attribute::describe, {}, services_.limits.call_time,
+      [this, text](CallContext& context) {
+        sonicorn_blob blob{};
+        blob.size = sizeof(blob);
+        const std::int32_t result = attributes_.describe(&context, state_, &blob);
+        if (result == SONICORN_OK && blob.bytes.data != nullptr) {
+          text->assign(blob.bytes.data, blob.bytes.size);
+        }
+        if (blob.release != nullptr) blob.release(blob.release_argument);
+        return result;
+      },
+      [text, done = std::move(done)](Outcome outcome) {
+        // Who gave up on the call must not read what it may still write.
+        done(outcome, outcome.ok() ? *text : std::string());
+      });
+}
+
+void Generation::drain(Occasion why, Done called, std::function<void()> finished) {
+  if (attributes_.drain == nullptr) {
+    called({});
+    return finished();
+  }
+  {
+    std::unique_lock lock(drain_mutex_);
+    if (drain_ != Drain::none) {
+      // It was asked before, for itself alone.
+      const bool is_done = drain_ == Drain::finished;
+      if (!is_done) {
+        drained_ = [before = std::move(drained_), finished] {
+          if (before) before();
+          finished();
+        };
+      }
+      lock.unlock();
+      called({});
+      if (is_done) finished();
+      return;
+    }
+    drain_ = Drain::called;
+    drained_ = std::move(finished);
+  }
+  run(
+      Attribute::drain, std::move(why), services_.limits.call_time,
+      [this](CallContext& context) { return attributes_.drain(&context, state_); },
+      [this, called = std::move(called)](Outcome outcome) {
+        std::function<void()> done;
+        {
+          const std::lock_guard lock(drain_mutex_);
+          const bool later = outcome.result > 0 && !outcome.overdue && !drain_done_early_;
+          drain_ = later ? Drain::declined : Drain::finished;
+          if (!later) done = std::exchange(drained_, nullptr);
+        }
+        called(std::move(outcome));
+        if (done) done();
+      });
+}
+
+void Generation::drain_finished() {
+  std::function<void()> done;
+  {
+    const std::lock_guard lock(drain_mutex_);
+    if (drain_ == Drain::called) drain_done_early_ = true;
+    if (drain_ != Drain::declined) return;
+    drain_ = Drain::finished;
+    done = std::exchange(drained_, nullptr);
+  }
+  if (done) done();
+}
+
+// No code of the app runs after this but its shutdown: timers, messages and threads end here.
+void Generation::end(Clock::time_point deadline) {
+  ended_ = true;
+  lifecycle_.stop_timers();
+  if (subscriber_ != nullptr) subscriber_->close();
+  background_.request_stop();
+  const std::vector<std::string> left = background_.join_until(deadline);
+  for (const std::string& name : left) {
+    core::log::error(
+        "app {}: its background thread {} did not end after it was asked to; it should return "
+        "when stop_requested() or wait() say so",
+        traits_.name, name);
+  }
+  if (!left.empty()) stuck_ = true;
+}
+
+void Generation::shutdown(Occasion why, Done done) {
+  lifecycle_.post([this, why = std::move(why), done = std::move(done)] {
+    if (ended_) return done({});
+    end(why.deadline);
+    if (!started_ || attributes_.shutdown == nullptr) return done({});
+    if (stuck_) {
+      // Its state is still in use, and shutdown is what ends that state.
+      core::log::error("app {}: its shutdown is not called, for a thread of it still runs",
+                       traits_.name);
+      return done({.error = {}, .overdue = true, .called = false});
+    }
+    const auto answer = std::make_shared<Answer>(done);
+    Outcome outcome = run_now(
+        "shutdown", why, milliseconds(0), SONICORN_SCOPE_APP, "shutdown",
+        [this](CallContext& context) { return attributes_.shutdown(&context, state_); },
+        [this, answer] {
+          stuck_ = true;
+          answer->give({.error = {}, .overdue = true, .called = true});
+        });
+    stuck_ = false;
+    if (outcome.result != SONICORN_OK) {
+      core::log::error("app {}: shutdown {} ({}): {}", traits_.name,
+                       outcome.result > 0 ? "declined" : "failed", outcome.result,
+                       or_no_text(outcome.error));
+    }
+    answer->give(std::move(outcome));
+  });
+}
+
+void Generation::note_signals(std::string_view when) const {
+  for (const Intrusion& intrusion : put_signals_right()) {
+    core::log::error(
+        "app {}: {} it {}; that was undone, for the signal is the server's: what an app wants to "
+        "know of it, its attributes shutdown, drain and reload are told",
+        traits_.name, when, app::describe(intrusion));
+  }
+}
+
+std::uint64_t Generation::start_timer(milliseconds delay, milliseconds period,
+                                      void (*callback)(void*), void* argument) {
+  return lifecycle_.start_timer(delay, period, [this, callback, argument] {
+    if (ended_) return;
+    const Outcome outcome = run_now(
+        "the callback of a timer", {}, services_.limits.call_time, SONICORN_SCOPE_APP, "timer",
+        [callback, argument](CallContext&) {
+          callback(argument);
+          return SONICORN_OK;
+        },
+        nullptr);
+    if (!outcome.ok()) {
+      core::log::error("app {}: the callback of a timer failed: {}", traits_.name, outcome.error);
+    }
+  });
+}
+
+void Generation::cancel_timer(std::uint64_t timer) { lifecycle_.cancel_timer(timer); }
+
+bool Generation::start_background(std::string name, void (*body)(sonicorn_stop_token*, void*),
+                                  void* argument) {
+  return background_.start(std::move(name), body, argument);
+}
+
+std::int32_t Generation::subscribe(std::string_view topic, bool on) {
+  if (subscriber_ == nullptr) {
+    core::log::warning("app {}: it subscribes to {} and declares no on_event to be told by",
+                       traits_.name, topic);
+    return SONICORN_ERROR;
+  }
+  return on ? subscriber_->subscribe(topic) : subscriber_->unsubscribe(topic);
+}
+
+// Messages may be many, so what a lifecycle call costs is paid once for all that wait.
+void Generation::deliver_messages() {
+  if (!started_ || ended_) return;
+  messages_.clear();
+  const std::size_t count = subscriber_->take(messages_, kMessagesAtOnce);
+  if (count == 0) return;
+  note_signals("before on_event");
+  CallContext& context = *context_;
+  prepare(context);
+  context.scope = SONICORN_SCOPE_BUS;
+  context.reason = SONICORN_REASON_NONE;
+  context.signal_number = 0;
+  std::size_t failures = 0;
+  std::string error;
+  for (const Bus::Message& message : messages_) {
+    const RunningCall running(context, *this, Attribute::on_event);
+    context.forget_error();
+    context.set_event(message.topic());
+    context.message = {message.json().data(), message.json().size()};
+    context.deadline_ns = nanoseconds_of(Clock::now() + services_.limits.call_time);
+    if (guarded(context, [&] { return attributes_.on_event(&context, state_); }) >= 0) continue;
+    ++failures;
+    error = context.take_error();
+  }
+  messages_.clear();
+  note_signals("in on_event");
+  if (failures > 0) {
+    core::log::error("app {}: on_event failed for {} of {} messages of the bus; the last: {}",
+                     traits_.name, failures, count, or_no_text(error));
+  }
+  if (count == kMessagesAtOnce) lifecycle_.post([this] { deliver_messages(); });
 }
 
 }  // namespace sonicorn::app

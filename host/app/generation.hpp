@@ -9,61 +9,117 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
+#include "app/background.hpp"
+#include "app/bus.hpp"
 #include "app/call_context.hpp"
-#include "app/capabilities.hpp"
 #include "app/lifecycle_thread.hpp"
 #include "app/module.hpp"
-#include "core/result.hpp"
+#include "app/server_view.hpp"
+#include "app/services.hpp"
+#include "config/config.hpp"
 
 namespace sonicorn::app {
 
 // What shutdown gets at least, also when requests in flight used up the grace.
 inline constexpr std::chrono::milliseconds kLeastShutdown{1'000};
 
-// Why a generation ends, as its shutdown is told.
-struct StopReason {
+// Why something happens to an app, as the context of the call tells it.
+struct Occasion {
   std::uint32_t reason = SONICORN_REASON_NONE;  // SONICORN_REASON_...
   int signal_number = 0;
-  std::chrono::steady_clock::time_point deadline;
+  std::chrono::steady_clock::time_point deadline;  // the clock's epoch: the server's usual limit
   std::string message;
 };
 
-// One loaded build of one app: its code, its lifecycle thread, and the state that its start
-// returned. on_request may be called from many threads at once, unless the manifest says serial;
-// the rest is for whoever owns the generation.
-class Generation {
+// How a lifecycle call went.
+struct Outcome {
+  std::int32_t result = SONICORN_OK;  // of the attribute; OK where the app declares none
+  std::string error;                  // the app's text, when result is below 0
+  bool overdue = false;               // it was not waited for: it had not returned by its deadline
+  bool called = false;                // false: the app does not declare it, or has ended
+
+  bool ok() const { return result == SONICORN_OK && !overdue; }
+};
+
+// One loaded build of one app: its code, its lifecycle thread, its background threads, and the
+// state that its start returned. Lifecycle calls are queued, run one after the other on the
+// lifecycle thread, and answer there through `done`; one that is given up answers on the watchdog's
+// thread. Request calls may come from many threads at once, unless the manifest says serial. All
+// methods are thread-safe, start, drain and shutdown for their one caller.
+class Generation final : private AppServices {
  public:
   struct Traits {
     std::string name;
     std::uint64_t number = 1;
     bool blocking = true;  // handlers run on the pool
     bool serial = false;   // never two calls at once
+    config::Overrun overrun = config::Overrun::abandon;
   };
+  using Done = std::function<void(Outcome)>;
 
-  Generation(Module module, Traits traits, ServerView::Facts facts);
-  // Joins the lifecycle thread and unloads the code. REQUIRES: no call under way.
+  // `services` outlives the generation.
+  Generation(Module module, Traits traits, ServerView::Facts facts, Services& services);
+  // Joins the lifecycle thread and unloads the code. REQUIRES: no call under way, not is_stuck(),
+  // and it was shut down or never started.
   ~Generation();
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
 
-  // Calls the app's start on the lifecycle thread, then `done` there with its outcome. An app
-  // without start has started. Once.
-  void start(std::function<void(core::Result<void>)> done);
+  // Once, before all others. An app without start has started.
+  void start(Done done);
+  void health(Done done);
+  void ready(Occasion why, Done done);
+  // New settings for the same code: `why.message` holds them.
+  void reload_settings(Occasion why, Done done);
+  // A message of `scope` (SONICORN_SCOPE_...) named `action`.
+  void on_event(std::uint32_t scope, std::string action, Occasion why);
+  // The app's JSON, which is empty when it declares none or failed.
+  void describe(std::function<void(Outcome, std::string)> done);
 
-  // Calls the app's shutdown on the lifecycle thread, then `done` there. Once, after a start that
-  // succeeded and after the last on_request returned.
-  void shutdown(StopReason why, std::function<void()> done);
+  // `called`: the attribute returned. `finished`: the app is done with draining, maybe later; both
+  // are called once, `finished` not before `called`.
+  void drain(Occasion why, Done called, std::function<void()> finished);
+
+  // Ends the generation: no timer and no message of the bus any more, background threads are
+  // stopped and joined, then the app's shutdown is called, if its start returned OK. Once, after
+  // the last request call returned. `why.deadline` is for all of it.
+  void shutdown(Occasion why, Done done);
 
   const std::string& name() const { return traits_.name; }
   const Traits& traits() const { return traits_; }
   const AttributeTable& attributes() const { return attributes_; }
   bool handles_requests() const { return attributes_.on_request != nullptr; }
+  bool filters_requests() const {
+    return attributes_.pre_request != nullptr || attributes_.post_request != nullptr;
+  }
 
-  // Calls the handler on this thread; `context` is this thread's. An exception that leaves the app
-  // is an error with its text. REQUIRES: handles_requests().
+  // Whether threads of the app, or a call on its lifecycle thread, may still run its code though it
+  // was shut down: then it must stay loaded until the process ends.
+  bool is_stuck() const { return stuck_.load(); }
+
+  // The request calls run on this thread; `context` is this thread's. An exception that leaves the
+  // app is an error with its text. The attribute must be declared.
   std::int32_t on_request(CallContext& context, const sonicorn_request& request,
                           sonicorn_response& response);
+  std::int32_t pre_request(CallContext& context, const sonicorn_request& request,
+                           sonicorn_response& response, void** exchange);
+  std::int32_t post_request(CallContext& context, const sonicorn_request& request,
+                            const sonicorn_outcome& outcome, void* exchange);
+  std::int32_t on_disconnect(CallContext& context, const sonicorn_request& request);
+
+  // Tells the app of the calling thread, once each (thread_start); false: the app does not want its
+  // handlers on it. leave_thread() is the end of that, for all generations that were told.
+  bool join_thread(CallContext& context) {
+    return !joins_threads_ || joined(context) == Joined::accepted || join_now(context);
+  }
+  static void leave_thread(CallContext& context);
+  // Whether the app has refused the thread of `context`, and how many threads of the pool.
+  bool refuses(const CallContext& context) const {
+    return joins_threads_ && joined(context) == Joined::refused;
+  }
+  unsigned refused_threads() const { return refused_threads_.load(std::memory_order_relaxed); }
 
   // Calls under way on the pool, also those whose client was given up. Thread-safe.
   std::uint32_t pool_calls() const { return pool_calls_.load(std::memory_order_acquire); }
@@ -71,18 +127,58 @@ class Generation {
   void leave_pool_call() { pool_calls_.fetch_sub(1, std::memory_order_release); }
 
  private:
-  std::int32_t guarded_on_request(CallContext& context, const sonicorn_request& request,
-                                  sonicorn_response& response);
+  enum class Joined { no, accepted, refused };
+  using Call = std::function<std::int32_t(CallContext&)>;
+
+  void run(Attribute attribute, Occasion why, std::chrono::milliseconds limit, Call call,
+           Done done);
+  Outcome run_now(std::string_view name, const Occasion& why, std::chrono::milliseconds limit,
+                  std::uint32_t scope, std::string_view event, const Call& call,
+                  std::function<void()> abandon);
+  void end(std::chrono::steady_clock::time_point deadline);
+  void deliver_messages();
+  void note_signals(std::string_view when) const;
+
+  Joined joined(const CallContext& context) const;
+  bool join_now(CallContext& context);
+  template <class RequestCall>
+  std::int32_t on_request_thread(CallContext& context, RequestCall call);
   void prepare(CallContext& context) const;
 
+  std::uint64_t start_timer(std::chrono::milliseconds delay, std::chrono::milliseconds period,
+                            void (*callback)(void*), void* argument) override;
+  void cancel_timer(std::uint64_t timer) override;
+  bool start_background(std::string name, void (*body)(sonicorn_stop_token*, void*),
+                        void* argument) override;
+  std::int32_t subscribe(std::string_view topic, bool on) override;
+  void drain_finished() override;
+
   Traits traits_;
+  Services& services_;
   ServerView server_;
   Module module_;
   AttributeTable attributes_;
+  bool joins_threads_;
   void* state_ = nullptr;
   std::mutex serial_;
   std::atomic<std::uint32_t> pool_calls_{0};
+  std::atomic<unsigned> refused_threads_{0};
+  std::atomic<bool> stuck_{false};
+
+  // Of the lifecycle thread.
+  std::unique_ptr<CallContext> context_;
+  bool started_ = false;
+  bool ended_ = false;
+  std::vector<Bus::Message> messages_;
+
+  std::mutex drain_mutex_;
+  enum class Drain { none, called, declined, finished } drain_ = Drain::none;
+  bool drain_done_early_ = false;  // the app said so before the call returned
+  std::function<void()> drained_;
+
+  BackgroundThreads background_;
   LifecycleThread lifecycle_;
+  std::unique_ptr<Bus::Subscriber> subscriber_;  // ends before the thread it wakes
 };
 
 }  // namespace sonicorn::app

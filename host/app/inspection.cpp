@@ -50,8 +50,7 @@ std::optional<std::string_view> name_with_cpp_linkage(std::string_view symbol) {
 // Fills an inspection, one question after the other.
 class Inspector {
  public:
-  Inspector(const std::filesystem::path& file, std::span<const std::string_view> offered)
-      : offered_(offered) {
+  Inspector(const std::filesystem::path& file, const Offer& offer) : offer_(offer) {
     result_.file = file;
     result_.name = file.stem().string();
   }
@@ -99,7 +98,7 @@ class Inspector {
   void note_hazards(const ElfImage& image);
   void read_dependencies(const ElfImage& image);
 
-  std::span<const std::string_view> offered_;
+  const Offer& offer_;
   Inspection result_;
 };
 
@@ -165,7 +164,15 @@ void Inspector::take_manifest(Manifest manifest) {
   result_.state_schema = std::move(manifest.state_schema);
   for (std::string& warning : manifest.warnings) warn(std::move(warning));
   for (const std::string& id : result_.requires_) {
-    if (std::find(offered_.begin(), offered_.end(), id) != offered_.end()) continue;
+    if (offer_.has(id)) continue;
+    if (offer_.is_withheld(id)) {
+      refuse(
+          fmt::format("requires the capability {}, which the operator withholds: take it off "
+                      "\"without\" (--without), or move it from \"requires\" to \"uses\" and do "
+                      "without",
+                      id));
+      continue;
+    }
     refuse(
         fmt::format("requires the capability {}, which this server does not offer: use a server "
                     "that does, or move it from \"requires\" to \"uses\" and do without",
@@ -289,9 +296,8 @@ void Inspector::read_dependencies(const ElfImage& image) {
 
 }  // namespace
 
-Inspection inspect(std::string_view bytes, const std::filesystem::path& file,
-                   std::span<const std::string_view> offered_capabilities) {
-  return Inspector(file, offered_capabilities).inspect(bytes);
+Inspection inspect(std::string_view bytes, const std::filesystem::path& file, const Offer& offer) {
+  return Inspector(file, offer).inspect(bytes);
 }
 
 }  // namespace sonicorn::app

@@ -1,12 +1,12 @@
 #pragma once
 
 #include <filesystem>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "app/attributes.hpp"
+#include "app/capabilities.hpp"
 #include "app/dependencies.hpp"
 #include "app/manifest.hpp"
 #include "app/module_file.hpp"
@@ -52,9 +52,9 @@ struct Inspection {
 };
 
 // Inspects the bytes of `file`, which is used for its name and for what the app finds relative to
-// it. Looks at the libraries it needs, too. Runs no code of any of them. Thread-safe.
-Inspection inspect(std::string_view bytes, const std::filesystem::path& file,
-                   std::span<const std::string_view> offered_capabilities);
+// it. Looks at the libraries it needs, too. `offer` is what the app may require. Runs no code of
+// any of them. Thread-safe.
+Inspection inspect(std::string_view bytes, const std::filesystem::path& file, const Offer& offer);
 
 // One JSON object; what is not UTF-8 in the file or its name is replaced.
 std::string to_json(const Inspection& inspection);

@@ -31,13 +31,23 @@ core::Result<Module> load_module(std::string_view bytes, const Inspection& inspe
   return Module::load(*copy, inspection);
 }
 
+// What it wanted and does not get, for the operator.
+void tell_negotiated(const std::string& name, const Inspection& inspection, const Offer& offer) {
+  for (const std::string& id : inspection.uses) {
+    if (offer.has(id)) continue;
+    core::log::info(
+        "app {}: uses {}, which {}; it goes on without", name, id,
+        offer.is_withheld(id) ? "the operator withholds" : "this server does not deliver");
+  }
+}
+
 }  // namespace
 
-Loaded load_app(const config::App& wanted, const config::Config& config, const RuntimeDir& copies,
-                const std::filesystem::path& server_executable) {
+Loaded load_app(const config::App& wanted, const config::Config& config, Services& services,
+                const RuntimeDir& copies, const std::filesystem::path& server_executable) {
   const auto bytes = read_module_file(wanted.file);
   if (!bytes) return {nullptr, {bytes.error()}};
-  const Inspection inspection = inspect(*bytes, wanted.file, offered_capabilities());
+  Inspection inspection = inspect(*bytes, wanted.file, services.offer);
   for (const std::string& warning : inspection.warnings) {
     core::log::warning("{}: {}", wanted.file.string(), warning);
   }
@@ -52,19 +62,21 @@ Loaded load_app(const config::App& wanted, const config::Config& config, const R
   if (!module) return {nullptr, {module.error()}};
 
   const std::string name = wanted.name.empty() ? inspection.name : wanted.name;
+  tell_negotiated(name, inspection, services.offer);
   const std::string mount = mount_of(wanted);
   auto generation = std::make_unique<Generation>(
       std::move(*module),
       Generation::Traits{.name = name,
                          .number = kFirstGeneration,
                          .blocking = inspection.blocking,
-                         .serial = inspection.threads == Threads::serial},
-      ServerView::Facts{.app_name = name,
-                        .mount = mount,
-                        .settings = wanted.settings,
-                        .grace = config.grace,
-                        .least_shutdown = kLeastShutdown});
-  return {std::make_unique<App>(wanted.file, mount, wanted.body.value_or(config.limits.body),
+                         .serial = inspection.threads == Threads::serial,
+                         .overrun = wanted.overrun.value_or(config.lifecycle.overrun)},
+      ServerView::Facts{.app_name = name, .mount = mount, .settings = wanted.settings}, services);
+  return {std::make_unique<App>(App::Facts{.file = wanted.file,
+                                           .mount = mount,
+                                           .body_limit = wanted.body.value_or(config.limits.body),
+                                           .settings = wanted.settings,
+                                           .inspection = std::move(inspection)},
                                 std::move(generation)),
           {}};
 }

@@ -7,6 +7,7 @@
 
 #include "app/app.hpp"
 #include "app/runtime_dir.hpp"
+#include "app/services.hpp"
 #include "config/config.hpp"
 #include "core/error.hpp"
 
@@ -20,8 +21,8 @@ struct Loaded {
 
 // Takes one app from its file to a loaded generation, of which nothing has been called: inspection,
 // private copy, trial load in a child of `server_executable`, load. Runs the app's constructors
-// only.
-Loaded load_app(const config::App& wanted, const config::Config& config, const RuntimeDir& copies,
-                const std::filesystem::path& server_executable);
+// only. What `services` offers is what the app may require; it outlives the app.
+Loaded load_app(const config::App& wanted, const config::Config& config, Services& services,
+                const RuntimeDir& copies, const std::filesystem::path& server_executable);
 
 }  // namespace sonicorn::app

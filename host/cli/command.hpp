@@ -22,6 +22,7 @@ struct Command {
 
 Command add_serve(CLI::App& root);
 Command add_inspect(CLI::App& root);
+Command add_call(CLI::App& root);
 Command add_check(CLI::App& root);
 Command add_trial_load(CLI::App& root);
 

@@ -53,7 +53,7 @@ int inspect(const Arguments& arguments) {
     print_unreadable(arguments, bytes.error().message);
     return kFailed;
   }
-  const app::Inspection inspection = app::inspect(*bytes, file, app::offered_capabilities());
+  const app::Inspection inspection = app::inspect(*bytes, file, app::Offer::of_server());
   print(arguments.json ? app::to_json(inspection) : app::to_text(inspection));
   return inspection.loadable() ? kDone : kFailed;
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "admin/endpoint.hpp"
 #include "cli/command.hpp"
 #include "config/load.hpp"
 #include "config/range.hpp"
@@ -51,7 +52,19 @@ int serve(const config::Flags& flags) {
     return usage ? kUsage : kFailed;
   }
   core::log::set_level(loaded.config.log_level);
-  return worker::serve(loaded.config);
+  worker::Extensions extensions;
+  extensions.reread = [flags] {
+    config::Loaded fresh = config::load(flags);
+    forgive_missing_files(fresh);
+    return fresh;
+  };
+  if (!loaded.config.admin.empty()) {
+    extensions.open_admin = [path = loaded.config.admin](boost::asio::io_context& io,
+                                                         worker::Overview& overview) {
+      return admin::open_endpoint(io, overview, path);
+    };
+  }
+  return worker::serve(loaded.config, extensions);
 }
 
 }  // namespace
@@ -92,6 +105,16 @@ Command add_serve(CLI::App& root) {
       ->take_last();
   app->add_flag("--skip-broken", flags->skip_broken,
                 "Serve without apps that are refused, instead of not starting");
+  app->add_option("--without", flags->without,
+                  "Withhold this capability from all apps, as in --without bus or\n"
+                  "--without bus/1; repeat for more. An app that requires it is refused")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+  app->add_option("--admin", flags->admin,
+                  "Serve /readyz, /livez, /metrics and /apps to the operator on this Unix socket\n"
+                  "(mode 0600; default: none)")
+      ->type_name("PATH")
+      ->take_last();
   app->add_option("--log-level", flags->log_level, "debug, info, warning or error (default: info)")
       ->type_name("LEVEL")
       ->take_last();

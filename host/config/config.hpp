@@ -31,13 +31,30 @@ struct Limits {
   std::uint64_t body = 1024 * 1024;     // above: 413, before it is read
   std::size_t connections = 0;          // 0: the smaller of 10,000 and 0.8 x the descriptor limit
   std::size_t queue = 1024;             // blocking calls waiting for a thread; above: 503
-  std::size_t keep_alive_requests = 0;  // requests a connection; 0: no limit
+  std::size_t bus_queue = 10'000;  // messages waiting for one app; above: the publisher is told
+  std::size_t keep_alive_requests = 0;                // requests a connection; 0: no limit
   std::chrono::milliseconds head_time{10'000};        // a request's head, in all; then 408
   std::chrono::milliseconds body_grace{20'000};       // before the body's least rate holds
   std::uint64_t body_rate = 500;                      // bytes a second; below: 408
   std::chrono::milliseconds keep_alive_time{75'000};  // idle between requests
   std::chrono::milliseconds write_time{30'000};       // a peer that reads nothing
   std::chrono::milliseconds request_time{30'000};     // a handler on the pool; then 503
+};
+
+// What is done about a call into an app that outlives its time limit, once it was logged.
+enum class Overrun : std::uint8_t {
+  abandon,  // go on without its result
+  wait,     // wait on
+  kill,     // end the process with status 1
+};
+
+// How long an app may take for what is no request, and how often it is asked how it is.
+struct Lifecycle {
+  std::chrono::milliseconds start_time{30'000};
+  std::chrono::milliseconds call_time{5'000};  // ready, reload, on_event, describe, a timer; drain
+  std::chrono::milliseconds health_time{5'000};
+  std::chrono::milliseconds health_interval{10'000};  // 0: only before an app is served
+  Overrun overrun = Overrun::abandon;
 };
 
 // One app to serve.
@@ -47,6 +64,7 @@ struct App {
   std::string name;             // empty: the manifest's
   std::string settings = "{}";  // JSON object
   std::optional<std::uint64_t> body;  // bytes; replaces Limits::body
+  std::optional<Overrun> overrun;     // replaces Lifecycle::overrun
   std::string where;                  // "FILE:LINE" of its entry; empty: the command line
 };
 
@@ -63,9 +81,12 @@ struct Config {
   std::chrono::milliseconds grace{30'000};     // for requests in flight, when stopping
   std::chrono::milliseconds load_time{5'000};  // for the trial load of an app
   bool skip_broken = false;                    // serve without apps that are refused
+  std::vector<std::string> without;            // capabilities withheld, "NAME" or "NAME/REV"
+  std::filesystem::path admin;                 // the operator's Unix socket; empty: none
   std::filesystem::path runtime_dir;  // where private copies of apps live; empty: the system's
   core::log::Level log_level = core::log::Level::info;
   Limits limits;
+  Lifecycle lifecycle;
 };
 
 }  // namespace sonicorn::config

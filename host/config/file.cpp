@@ -123,6 +123,9 @@ class Reader {
   // name.
   void read_table(const toml::table& table, std::string_view prefix, const std::vector<Key>& keys);
   void read_root(const toml::table& root);
+  void read_lifecycle(const toml::node& node, std::string_view key);
+  void read_without(const toml::node& node, std::string_view key);
+  Read overrun(std::function<void(Overrun)> use);
   void read_limits(const toml::node& node, std::string_view key);
   void read_apps(const toml::node& node, std::string_view key);
   void read_app(const toml::table& table);
@@ -261,7 +264,13 @@ void Reader::read_root(const toml::table& root) {
                                      config_.runtime_dir = resolved(path);
                                    })},
               {"log_level", log_level},
+              {"without", [this](const auto& node, auto key) { read_without(node, key); }},
+              {"admin", text("the path of a Unix socket, in quotes",
+                             [this](const std::string& path, const toml::node&) {
+                               config_.admin = resolved(path);
+                             })},
               {"limits", [this](const auto& node, auto key) { read_limits(node, key); }},
+              {"lifecycle", [this](const auto& node, auto key) { read_lifecycle(node, key); }},
               {"app", [this](const auto& node, auto key) { read_apps(node, key); }}});
 }
 
@@ -278,6 +287,45 @@ void Reader::read_limits(const toml::node& node, std::string_view key) {
     keys.push_back({limit.name, time(limit.range, limits.*limit.member)});
   }
   read_table(*node.as_table(), "limits.", keys);
+}
+
+void Reader::read_lifecycle(const toml::node& node, std::string_view key) {
+  if (!node.is_table()) return mistyped(node, key, "a table, which begins with [lifecycle]");
+  Lifecycle& lifecycle = config_.lifecycle;
+  std::vector<Key> keys{
+      {"overrun", overrun([&lifecycle](Overrun how) { lifecycle.overrun = how; })}};
+  for (const LifecycleTime& limit : kLifecycleTimes) {
+    keys.push_back({limit.name, time(limit.range, lifecycle.*limit.member)});
+  }
+  read_table(*node.as_table(), "lifecycle.", keys);
+}
+
+Reader::Read Reader::overrun(std::function<void(Overrun)> use) {
+  return [this, use = std::move(use)](const toml::node& node, std::string_view key) {
+    const auto* name = node.as_string();
+    if (name == nullptr) return mistyped(node, key, kOverrunsAllowed);
+    const auto how = overrun_from(name->get());
+    if (how) return use(*how);
+    fail(node.source().begin, "config.out_of_range",
+         fmt::format("{} is {}; {}", key, in_quotes(name->get()),
+                     suggestion(name->get(), kOverruns)));
+  };
+}
+
+void Reader::read_without(const toml::node& node, std::string_view key) {
+  constexpr std::string_view kAllowed = "an array of capabilities, like [\"reload\", \"bus/1\"]";
+  const toml::array* const names = node.as_array();
+  if (names == nullptr) return mistyped(node, key, kAllowed);
+  for (const toml::node& each : *names) {
+    const auto* name = each.as_string();
+    if (name == nullptr) {
+      mistyped(each, "an entry of without", "the name of a capability, in quotes");
+    } else if (const std::string fault = fault_of_capability(name->get()); !fault.empty()) {
+      fail(each.source().begin, "config.unknown_capability", fault);
+    } else {
+      config_.without.push_back(name->get());
+    }
+  }
 }
 
 void Reader::read_apps(const toml::node& node, std::string_view key) {
@@ -321,6 +369,7 @@ void Reader::read_app(const toml::table& table) {
               {"mount", text("\"/\" or a prefix like \"/api\", in quotes", mount)},
               {"name", text("a name, in quotes", name)},
               {"max_body", count(kBodySize, [&](auto bytes) { app.body = bytes; })},
+              {"overrun", overrun([&](Overrun how) { app.overrun = how; })},
               {"settings", settings}});
   if (!table.contains("file")) {
     fail(where, "config.missing_key",

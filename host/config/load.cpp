@@ -109,6 +109,14 @@ void set_values(const Flags& flags, Loaded& loaded) {
   }
   if (flags.grace) take(parse_time("--grace", *flags.grace, kGrace), config.grace, loaded.errors);
   if (flags.skip_broken) config.skip_broken = true;
+  if (flags.admin) config.admin = *flags.admin;
+  for (const std::string& name : flags.without) {
+    if (const std::string fault = fault_of_capability(name); !fault.empty()) {
+      loaded.errors.push_back(
+          core::host_error("config.bad_flag", fmt::format("--without {}", fault)));
+    }
+    config.without.push_back(name);
+  }
   if (!flags.log_level) return;
   if (const auto level = core::log::level_from(*flags.log_level)) {
     config.log_level = *level;

@@ -1,7 +1,10 @@
 #include "config/range.hpp"
 
 #include <fmt/format.h>
+#include <sonicorn/capabilities.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 
@@ -28,6 +31,27 @@ core::Error bad_flag(std::string_view flag, std::string_view text,
 }
 
 }  // namespace
+
+std::optional<Overrun> overrun_from(std::string_view name) {
+  if (name == "abandon") return Overrun::abandon;
+  if (name == "wait") return Overrun::wait;
+  if (name == "kill") return Overrun::kill;
+  return std::nullopt;
+}
+
+std::string fault_of_capability(std::string_view name) {
+#define X(short_name, id) std::string_view(#short_name),
+  static constexpr std::array kNames = {SONICORN_CAPABILITIES(X)};
+#undef X
+#define X(short_name, id) std::string_view(id),
+  static constexpr std::array kIds = {SONICORN_CAPABILITIES(X)};
+#undef X
+  const bool is_known = std::find(kNames.begin(), kNames.end(), name) != kNames.end() ||
+                        std::find(kIds.begin(), kIds.end(), name) != kIds.end();
+  if (is_known) return {};
+  return fmt::format("{} is no capability of this server; {}", in_quotes(name),
+                     suggestion(name.substr(0, name.find('/')), kNames));
+}
 
 std::string allowed(const CountRange& range) {
   const std::string unit = range.unit.empty() ? "" : fmt::format(" of {}", range.unit);

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,6 +31,27 @@ inline constexpr CountRange kBodySize{0, 16ULL << 30, "bytes"};
 inline constexpr TimeRange kGrace{std::chrono::seconds(0), std::chrono::hours(24)};
 inline constexpr TimeRange kLoadTime{std::chrono::milliseconds(100), std::chrono::hours(1)};
 
+// Durations of [lifecycle], under the names that the file gives them.
+struct LifecycleTime {
+  std::string_view name;
+  std::chrono::milliseconds Lifecycle::*member;
+  TimeRange range;
+};
+
+inline constexpr LifecycleTime kLifecycleTimes[] = {
+    {"start_time", &Lifecycle::start_time, {std::chrono::milliseconds(10), std::chrono::hours(24)}},
+    {"call_time", &Lifecycle::call_time, {std::chrono::milliseconds(10), std::chrono::hours(1)}},
+    {"health_time",
+     &Lifecycle::health_time,
+     {std::chrono::milliseconds(10), std::chrono::hours(1)}},
+    {"health_interval",
+     &Lifecycle::health_interval,
+     {std::chrono::milliseconds(0), std::chrono::hours(24)}},
+};
+
+inline constexpr std::string_view kOverruns[] = {"abandon", "wait", "kill"};
+inline constexpr std::string_view kOverrunsAllowed = "\"abandon\", \"wait\" or \"kill\"";
+
 inline constexpr std::string_view kLogLevels[] = {"debug", "info", "warning", "error"};
 inline constexpr std::string_view kLogLevelsAllowed =
     "\"debug\", \"info\", \"warning\" or \"error\"";
@@ -55,6 +77,7 @@ inline constexpr CountLimit kCountLimits[] = {
     {"body", &Limits::body, kBodySize},
     {"connections", &Limits::connections, {0, 1'000'000}},
     {"queue", &Limits::queue, {1, 1'000'000}},
+    {"bus_queue", &Limits::bus_queue, {1, 1'000'000}},
     {"keep_alive_requests", &Limits::keep_alive_requests, {0, 1'000'000'000}},
     {"body_rate", &Limits::body_rate, {0, 1 << 30, "bytes a second"}},
 };
@@ -84,6 +107,12 @@ bool contains(const TimeRange& range, double seconds);
 
 // REQUIRES: contains(some range, seconds). Rounded to the nearest millisecond.
 std::chrono::milliseconds milliseconds_from(double seconds);
+
+std::optional<Overrun> overrun_from(std::string_view name);
+
+// Whether `name` is a capability of this ABI, as "NAME" or "NAME/REV"; the sentence that says what
+// is wrong is empty when it is.
+std::string fault_of_capability(std::string_view name);
 
 // For a flag's text; the error ("--threads 0: allowed is ...") has the id config.bad_flag.
 core::Result<std::uint64_t> parse_count(std::string_view flag, std::string_view text,

@@ -119,7 +119,8 @@ std::size_t Connection::process(std::string_view input) {
       break;
     }
     if (step == Engine::Step::more) {
-      if (engine_.in_body() && app_ == nullptr && request().expects_continue) {
+      if (engine_.in_body() && app_ == nullptr && !loop_.router_.follows() &&
+          request().expects_continue) {
         // The client waits to be told: it need not send a body for nobody.
         refuse_and_end(refusals::kNotFound);
       } else if (engine_.in_body() && held_ == nullptr) {
@@ -140,7 +141,8 @@ Engine::Step Connection::accept_body(std::string_view input, std::size_t& used) 
   const std::uint64_t limit = app_ != nullptr ? app_->body_limit() : loop_.limits_.body;
   const Engine::Step step = engine_.accept_body(limit, rest_of(input, used), taken, now);
   used += taken;
-  if (step == Engine::Step::more && app_ != nullptr && engine_.take_continue()) {
+  const bool wanted = app_ != nullptr || loop_.router_.follows();
+  if (step == Engine::Step::more && wanted && engine_.take_continue()) {
     output().append(kContinue);
   }
   return step;
@@ -150,8 +152,21 @@ void Connection::serve() {
   // The clock of what comes next starts with it.
   if (phase_ != Phase::idle) loop_.enter(*this, Phase::idle);
   Request& now = request();
-  if (app_ != nullptr) {
-    call(app_->current());
+  if (loop_.router_.follows() && !now.server_wide) [[unlikely]] {
+    std::unique_ptr<Passage> passage = loop_.take_passage();
+    if (passage->begin(loop_.router_, now.path, app_)) {
+      passage_ = std::move(passage);
+    } else {
+      loop_.give_back(std::move(passage));
+    }
+  }
+  if (passage_ != nullptr && passage_->is_closed()) {
+    refuse(now, refusals::kDrained);
+  } else if (passage_ != nullptr && app_ == nullptr) {
+    call(nullptr);
+  } else if (app_ != nullptr) {
+    app::Generation* const generation = app_->serving();
+    generation != nullptr ? call(generation) : refuse(now, refusals::kDrained);
   } else if (now.server_wide) {
     loop_.response_.reset();
     loop_.response_.status = 204;
@@ -167,36 +182,47 @@ void Connection::serve() {
 
 // Whoever stops the server marks the thread as cut and then looks at what runs; this looks in the
 // other order, so one of the two sees the other.
-void Connection::call(app::Generation& generation) {
-  loop_.running_.store(&generation);
+void Connection::call(app::Generation* generation) {
+  app::CallContext::Running& running = loop_.context_.running;
+  running.count();
+  running.generation.store(generation != nullptr ? generation : passage_->first());
   if (loop_.cut_.load()) {
     close();
-  } else if (generation.traits().blocking) {
+  } else if (passage_ != nullptr
+                 ? passage_->blocking() || !passage_->join(loop_.context_)
+                 : generation->traits().blocking || !generation->join_thread(loop_.context_)) {
     call_on_pool(generation);
   } else {
     call_here(generation);
   }
-  loop_.running_.store(nullptr, std::memory_order_release);
+  running.generation.store(nullptr, std::memory_order_release);
 }
 
-void Connection::call_here(app::Generation& generation) {
+void Connection::call_here(app::Generation* generation) {
   Request& now = request();
   AppResponse& response = loop_.response_;
   response.reset();
-  const sonicorn_request as_abi = abi_request(now, *app_, {remote_.data(), remote_size_});
+  const std::string_view remote(remote_.data(), remote_size_);
   loop_.context_.deadline_ns = loop_.deadline_ns();
-  const std::int32_t result = generation.on_request(loop_.context_, as_abi, response);
+  std::int32_t result;
+  if (passage_ != nullptr) [[unlikely]] {
+    result = passage_->run(loop_.context_, now, remote, response);
+  } else {
+    const sonicorn_request as_abi = abi_request(now, *app_, remote);
+    result = generation->on_request(loop_.context_, as_abi, response);
+  }
   if (result == SONICORN_OK) return send(now, response);
   fail(now, response, result, result < 0 ? loop_.context_.take_error() : std::string());
 }
 
-void Connection::call_on_pool(app::Generation& generation) {
+void Connection::call_on_pool(app::Generation* generation) {
   std::unique_ptr<PoolCall> call = loop_.take_call();
   call->request = held_ ? std::move(held_) : std::exchange(loop_.request_, loop_.take_request());
   call->request->own();
   call->remote.assign(remote_.data(), remote_size_);
   call->app = app_;
-  call->generation = &generation;
+  call->generation = generation;
+  call->passage = std::move(passage_);
   call->deadline_ns = loop_.deadline_ns();
   call->home = &loop_;
   call->connection = this;
@@ -206,6 +232,7 @@ void Connection::call_on_pool(app::Generation& generation) {
     loop_.enter(*this, Phase::handling);
     return;
   }
+  passage_ = std::move(call->passage);
   refuse(*call->request, refusals::kBusy);
   loop_.give_back(std::move(call));
 }
@@ -214,6 +241,7 @@ void Connection::on_answer(std::unique_ptr<PoolCall> call) {
   call_ = nullptr;
   try {
     app_ = call->app;
+    passage_ = std::move(call->passage);
     if (call->result == SONICORN_OK) {
       send(*call->request, call->response);
     } else {
@@ -239,7 +267,10 @@ void Connection::fail(const Request& to, AppResponse& response, std::int32_t res
                       const std::string& error) {
   response.drop();
   if (result > 0) return refuse(to, refusals::kNotFound);
-  core::log::error("app {}: on_request failed ({}): {}", app_->name(), result,
+  const bool by_passage = passage_ != nullptr && passage_->failed_app() != nullptr;
+  core::log::error("app {}: {} failed ({}): {}",
+                   by_passage ? passage_->failed_app()->name() : app_->name(),
+                   by_passage ? passage_->failed_attribute() : "on_request", result,
                    error.empty() ? "it gave no text (sonicorn_fail)" : error);
   refuse(to, refusals::kAppFailed);
 }
@@ -252,8 +283,19 @@ void Connection::send(const Request& to, AppResponse& response) {
     return refuse(to, refusals::kAppFailed);
   }
   count_request(to);
+  if (passage_ != nullptr && passage_->has_fields()) [[unlikely]]
+    passage_->set_fields(response);
+  const std::uint32_t status = response.status;
+  const std::uint64_t body_size = to.head_only ? 0 : response.body.size;
   Output& out = output();
   loop_.writer_.write(out, to, response, ending_);
+  send_borrowed(to, response);
+  if (passage_ != nullptr) [[unlikely]]
+    complete(to, status, body_size);
+}
+
+void Connection::send_borrowed(const Request& to, const AppResponse& response) {
+  Output& out = output();
   // The memory behind what is borrowed is the request's or the response's, and both are used again.
   // Only a request can be kept from that.
   if (!out.fleeting()) return;
@@ -261,6 +303,36 @@ void Connection::send(const Request& to, AppResponse& response) {
   flush();
   echoing_ = stalled_ && to.owns(body);
   if (!closed() && !echoing_) output().keep();
+}
+
+// The response is written: whoever followed the request is told once it has ended.
+void Connection::complete(const Request& to, std::uint32_t status, std::uint64_t body_size) {
+  std::unique_ptr<Passage> passage = std::move(passage_);
+  if (passage->result() == 0) passage->set_result(SONICORN_OUTCOME_SENT);
+  passage->set_answer(passage->result(), status, body_size);
+  if (!closed() && !stalled_) flush();
+  const std::string_view remote(remote_.data(), remote_size_);
+  if (closed()) {
+    passage->set_result(SONICORN_OUTCOME_DISCONNECTED);
+  } else if (stalled_) {
+    passage->end = sent_ + output().size();
+    passage->request = to.clone();
+    passage->next = std::move(unsent_);
+    unsent_ = std::move(passage);
+    return;
+  }
+  loop_.finish(std::move(passage), to, remote);
+}
+
+// The responses that were on their way have ended, all those that were not sent as `result` says.
+void Connection::end_passages(std::uint32_t result) {
+  while (unsent_ != nullptr) {
+    std::unique_ptr<Passage> passage = std::move(unsent_);
+    unsent_ = std::move(passage->next);
+    if (passage->end > sent_) passage->set_result(result);
+    const std::unique_ptr<Request> request = std::move(passage->request);
+    loop_.finish(std::move(passage), *request, {remote_.data(), remote_size_});
+  }
 }
 
 // After it was answered.
@@ -281,8 +353,19 @@ void Connection::count_request(const Request& to) {
 
 void Connection::refuse(const Request& to, const Refusal& refusal) {
   count_request(to);
-  loop_.writer_.write_refusal(output(), refusal, ResponseWriter::wants_json(to), to.head_only,
-                              ending_, to.version == 10);
+  const bool json = ResponseWriter::wants_json(to);
+  if (passage_ == nullptr) [[likely]] {
+    loop_.writer_.write_refusal(output(), refusal, json, to.head_only, ending_, to.version == 10);
+    return;
+  }
+  if (refusal.status == 500) passage_->set_result(SONICORN_OUTCOME_FAILED);
+  AppResponse& response = loop_.response_;
+  response.reset();
+  ResponseWriter::fill_in(response, refusal, json);
+  const std::uint64_t body_size = to.head_only ? 0 : response.body.size;
+  if (passage_->has_fields()) passage_->set_fields(response);
+  loop_.writer_.write(output(), to, response, ending_);
+  complete(to, refusal.status, body_size);
 }
 
 void Connection::refuse_and_end(const Refusal& refusal) {
@@ -343,6 +426,7 @@ bool Connection::flush() {
       return false;
     }
     out.consume(static_cast<std::size_t>(sent));
+    sent_ += static_cast<std::uint64_t>(sent);
     if (stalled_ && call_ == nullptr) loop_.enter(*this, Phase::writing);
   }
   return true;
@@ -361,6 +445,7 @@ void Connection::on_writable() {
   stalled_ = false;
   pending_.reset();
   give_back(echoed_);
+  if (unsent_ != nullptr) end_passages(SONICORN_OUTCOME_SENT);
   watch(EPOLLIN);
   if (call_ != nullptr) return;
   carry_.erase_front(process(carry_.view()));
@@ -430,6 +515,9 @@ void Connection::expire() {
       PoolCall* const given_up = std::exchange(call_, nullptr);
       given_up->connection = nullptr;
       ending_ = true;
+      if (given_up->passage != nullptr) {
+        passage_ = given_up->passage->give_up(SONICORN_OUTCOME_TIMED_OUT);
+      }
       refuse(*given_up->request, refusals::kAppTooSlow);
       refused_ = true;
       if (stalled_) return loop_.enter(*this, Phase::writing);
@@ -462,7 +550,7 @@ void Connection::watch(std::uint32_t events) {
 
 void Connection::close() {
   if (closed()) return;
-  if (call_ != nullptr) std::exchange(call_, nullptr)->connection = nullptr;
+  if (call_ != nullptr) abandon(*std::exchange(call_, nullptr));
   // A child that an app forked may hold the socket too, and the set would go on telling of it.
   loop_.sockets_.remove(fd_);
   ::shutdown(fd_, SHUT_RDWR);
@@ -471,6 +559,17 @@ void Connection::close() {
   loop_.give_back(std::move(echoed_));
   loop_.give_back(std::move(held_));
   loop_.retire(*this);
+  if (unsent_ != nullptr) end_passages(SONICORN_OUTCOME_DISCONNECTED);
+}
+
+// Nobody waits for its answer any more. The pool may be working on it.
+void Connection::abandon(PoolCall& call) {
+  call.connection = nullptr;
+  if (call.passage == nullptr) return;
+  std::unique_ptr<Passage> owing = call.passage->give_up(SONICORN_OUTCOME_DISCONNECTED);
+  if (owing->owes()) {
+    loop_.finish(std::move(owing), *call.request->clone(), {remote_.data(), remote_size_});
+  }
 }
 
 }  // namespace sonicorn::http

@@ -261,12 +261,41 @@ std::unique_ptr<PoolCall> Loop::take_call() {
 }
 
 void Loop::give_back(std::unique_ptr<PoolCall> call) {
-  call->response.drop();
-  call->response.reset();
-  call->error.clear();
-  call->connection = nullptr;
+  give_back(std::move(call->passage));
   give_back(std::move(call->request));
+  call->clear();
   if (spare_calls_.size() < kSpares) spare_calls_.push_back(std::move(call));
+}
+
+std::unique_ptr<Passage> Loop::take_passage() {
+  return spare_passage_ != nullptr ? std::move(spare_passage_) : std::make_unique<Passage>();
+}
+
+void Loop::give_back(std::unique_ptr<Passage> passage) {
+  if (passage == nullptr || spare_passage_ != nullptr) return;
+  give_back(std::move(passage->request));
+  spare_passage_ = std::move(passage);
+}
+
+// Ends a request's way when its response has ended: here, or on the pool when somebody on it may
+// block.
+void Loop::finish(std::unique_ptr<Passage> passage, const Request& request,
+                  std::string_view remote) {
+  if (!passage->owes()) return give_back(std::move(passage));
+  if (!passage->blocking()) {
+    static_cast<void>(passage->join(context_));
+    context_.deadline_ns = deadline_ns();
+    passage->finish(context_, request, remote);
+    return give_back(std::move(passage));
+  }
+  std::unique_ptr<PoolCall> call = take_call();
+  if (passage->request == nullptr) passage->request = request.clone();
+  passage->remote.assign(remote);
+  call->passage = std::move(passage);
+  call->owed = true;
+  call->deadline_ns = deadline_ns();
+  call->home = this;
+  executor_.submit_owed(std::move(call));
 }
 
 }  // namespace sonicorn::http

@@ -15,6 +15,7 @@
 #include "http/connection.hpp"
 #include "http/epoll_set.hpp"
 #include "http/output.hpp"
+#include "http/passage.hpp"
 #include "http/pool_call.hpp"
 #include "http/response_writer.hpp"
 #include "routing/router.hpp"
@@ -69,7 +70,10 @@ class Loop final : private PollTarget {
 
   // The generation whose handler runs on this thread now, or null. For other threads, while one is
   // stuck.
-  app::Generation* running() const { return running_.load(); }
+  app::Generation* running() const { return context_.running.generation.load(); }
+
+  // The context of the calls that this thread makes.
+  app::CallContext& context() { return context_; }
 
   EpollSet& sockets() { return sockets_; }
 
@@ -95,6 +99,9 @@ class Loop final : private PollTarget {
   void give_back(std::unique_ptr<Request> request);
   std::unique_ptr<PoolCall> take_call();
   void give_back(std::unique_ptr<PoolCall> call);
+  std::unique_ptr<Passage> take_passage();
+  void give_back(std::unique_ptr<Passage> passage);
+  void finish(std::unique_ptr<Passage> passage, const Request& request, std::string_view remote);
 
   const routing::Router& router_;
   const config::Limits& limits_;
@@ -108,7 +115,6 @@ class Loop final : private PollTarget {
   std::size_t count_ = 0;
   std::atomic<std::size_t>& open_;
   std::function<void()> emptied_;
-  std::atomic<app::Generation*> running_{nullptr};
   std::atomic<bool> cut_{false};
   std::atomic<bool> has_idle_{false};
 
@@ -125,6 +131,7 @@ class Loop final : private PollTarget {
   std::vector<std::unique_ptr<Request>> spare_requests_;
   std::size_t spare_bytes_ = 0;  // what they keep for bodies
   std::vector<std::unique_ptr<PoolCall>> spare_calls_;
+  std::unique_ptr<Passage> spare_passage_;
 
   std::mutex completed_mutex_;
   PoolCall* completed_ = nullptr;  // owned, the latest first

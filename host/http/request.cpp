@@ -66,6 +66,39 @@ void Request::own() {
   body = body_storage.view();
 }
 
+std::unique_ptr<Request> Request::clone() const {
+  auto copy = std::make_unique<Request>();
+  copy->head_storage.assign(head);
+  copy->path_storage = path_storage;
+  const char* const from = head.data();
+  const auto moved = [&](std::string_view view) -> std::string_view {
+    if (view.data() >= from && view.data() <= from + head.size()) {
+      return {copy->head_storage.data() + (view.data() - from), view.size()};
+    }
+    const char* const stored = path_storage.data();
+    if (view.data() >= stored && view.data() <= stored + path_storage.size()) {
+      return {copy->path_storage.data() + (view.data() - stored), view.size()};
+    }
+    return view;
+  };
+  copy->head = copy->head_storage;
+  copy->method = moved(method);
+  copy->target = moved(target);
+  copy->path = moved(path);
+  copy->query = moved(query);
+  copy->fields.reserve(fields.size());
+  for (const sonicorn_field& each : fields) {
+    const std::string_view name = moved({each.name.data, each.name.size});
+    const std::string_view value = moved({each.value.data, each.value.size});
+    copy->fields.push_back({{name.data(), name.size()}, {value.data(), value.size()}});
+  }
+  copy->body_storage.append(body);
+  copy->body = copy->body_storage.view();
+  copy->version = version;
+  copy->head_only = head_only;
+  return copy;
+}
+
 void Request::reset() {
   head = method = target = path = query = body = {};
   fields.clear();

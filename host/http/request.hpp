@@ -77,6 +77,9 @@ struct Request {
   void own_head();
   void own();
 
+  // A copy that owns all of its bytes.
+  std::unique_ptr<Request> clone() const;
+
   // Ready for the next request, with the memory of this one.
   void reset();
 

@@ -6,6 +6,8 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <new>
+#include <string>
 
 #include "http/characters.hpp"
 
@@ -20,6 +22,8 @@ constexpr std::string_view kKeepAlive = "Connection: keep-alive\r\n";
 constexpr std::string_view kClose = "Connection: close\r\n";
 constexpr std::string_view kContentType = "Content-Type: ";
 constexpr std::string_view kContentLength = "Content-Length: ";
+constexpr std::string_view kRetryAfter = "Retry-After";
+constexpr std::string_view kRetrySeconds = "1";
 constexpr std::string_view kEnd = "\r\n";
 
 char* put(char* at, std::string_view text) {
@@ -34,6 +38,19 @@ bool is_token(std::string_view text) {
     if (!is_token_char(c)) return false;
   }
   return !text.empty();
+}
+
+// Both texts are the server's own literals: nothing a client sent is in them.
+std::string body_of(const Refusal& refusal, bool json) {
+  return json ? fmt::format(R"({{"error":{{"status":{},"id":"{}","message":"{}"}}}})"
+                            "\n",
+                            refusal.status, refusal.id, refusal.message)
+              : fmt::format("{} {}: {}\n", refusal.status, reason_phrase(refusal.status),
+                            refusal.message);
+}
+
+std::string_view type_of_refusal(bool json) {
+  return json ? "application/json" : "text/plain; charset=utf-8";
 }
 
 bool has_no_body(unsigned status) { return status == 204 || status == 304; }
@@ -138,21 +155,21 @@ void ResponseWriter::write(Output& output, const Request& request, AppResponse& 
 
 void ResponseWriter::write_refusal(Output& output, const Refusal& refusal, bool json,
                                    bool head_only, bool close, bool http_1_0) {
-  // Both texts are the server's own literals: nothing a client sent is in them.
-  const std::string body =
-      json ? fmt::format(R"({{"error":{{"status":{},"id":"{}","message":"{}"}}}})"
-                         "\n",
-                         refusal.status, refusal.id, refusal.message)
-           : fmt::format("{} {}: {}\n", refusal.status, reason_phrase(refusal.status),
-                         refusal.message);
+  const std::string body = body_of(refusal, json);
   char* const begin = output.reserve(512 + body.size());
   char* at = write_date(write_status(begin, refusal.status));
-  at = put(at, json ? "Content-Type: application/json\r\n"
-                    : "Content-Type: text/plain; charset=utf-8\r\n");
+  at = put(at, kContentType);
+  at = put(at, type_of_refusal(json));
+  at = put(at, kEnd);
   at = put(at, kContentLength);
   at = std::to_chars(at, at + 20, body.size()).ptr;
   at = put(at, kEnd);
-  if (refusal.status == 503) at = put(at, "Retry-After: 1\r\n");
+  if (refusal.status == 503) {
+    at = put(at, kRetryAfter);
+    at = put(at, ": ");
+    at = put(at, kRetrySeconds);
+    at = put(at, kEnd);
+  }
   if (close) {
     at = put(at, kClose);
   } else if (http_1_0) {
@@ -161,6 +178,22 @@ void ResponseWriter::write_refusal(Output& output, const Refusal& refusal, bool 
   at = put(at, kEnd);
   if (!head_only) at = put(at, body);
   output.commit(static_cast<std::size_t>(at - begin));
+}
+
+void ResponseWriter::fill_in(AppResponse& response, const Refusal& refusal, bool json) {
+  const std::string body = body_of(refusal, json);
+  auto* const text = static_cast<char*>(response.allocate(&response, body.size()));
+  if (text == nullptr) throw std::bad_alloc();
+  std::memcpy(text, body.data(), body.size());
+  const std::string_view type = type_of_refusal(json);
+  response.status = refusal.status;
+  response.content_type = {type.data(), type.size()};
+  response.body = {text, body.size()};
+  if (refusal.status != 503) return;
+  static const sonicorn_field kFields[] = {
+      {{kRetryAfter.data(), kRetryAfter.size()}, {kRetrySeconds.data(), kRetrySeconds.size()}}};
+  response.fields = kFields;
+  response.field_count = 1;
 }
 
 bool ResponseWriter::wants_json(const Request& request) {

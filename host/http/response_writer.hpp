@@ -39,6 +39,10 @@ class ResponseWriter {
   void write_refusal(Output& output, const Refusal& refusal, bool json, bool head_only, bool close,
                      bool http_1_0);
 
+  // The same as a response that an app might have written, for who has fields to add to it. The
+  // memory is the response's.
+  static void fill_in(AppResponse& response, const Refusal& refusal, bool json);
+
   // Whether the client's Accept prefers JSON for errors.
   static bool wants_json(const Request& request);
 

@@ -47,6 +47,7 @@ inline constexpr Refusal kUnknownCoding{501, "http.unknown_coding",
                                         "the only transfer coding known here is chunked"};
 inline constexpr Refusal kNoConnect{501, "http.no_connect", "this server is not a proxy"};
 inline constexpr Refusal kBusy{503, "http.busy", "the server is busy; try again"};
+inline constexpr Refusal kDrained{503, "http.drained", "the app takes no requests now"};
 inline constexpr Refusal kAppTooSlow{503, "http.app_too_slow", "the app did not answer in time"};
 inline constexpr Refusal kBadVersion{505, "http.bad_version",
                                      "the versions spoken here are HTTP/1.0 and HTTP/1.1"};

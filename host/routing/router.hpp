@@ -7,15 +7,29 @@
 
 namespace sonicorn::routing {
 
+// Whether `path` lies under `mount` ("" or "/prefix"), on a border of segments.
+inline bool holds(std::string_view mount, std::string_view path) {
+  return path.starts_with(mount) &&
+         (path.size() == mount.size() || mount.empty() || path[mount.size()] == '/');
+}
+
 // Finds the app of a path: the longest mount that is a prefix of it and ends at a segment's border
 // ("/a" has "/a" and "/a/b", not "/ab"). Built once, then only read, from any thread.
 class Router {
  public:
-  // Mounts `app`, which outlives the router. False when its mount is taken already.
+  // Mounts `app`, which outlives the router: as a handler, as a filter, as both, as what it
+  // declares. False when another handler has its mount already.
   bool add(app::App& app);
 
   // Unmounts `app`, when it is mounted.
   void remove(const app::App& app);
+
+  // The apps that filter requests under their mount, in the order they were added.
+  const std::vector<app::App*>& filters() const { return filters_; }
+
+  // Whether any app follows requests from without their handler: a filter, or one that is told of
+  // disconnects.
+  bool follows() const { return follows_; }
 
   // The app whose mount holds `path` (decoded, without dot segments, beginning with a slash), or
   // null.
@@ -23,6 +37,8 @@ class Router {
 
  private:
   std::vector<app::App*> apps_;  // longest mount first
+  std::vector<app::App*> filters_;
+  bool follows_ = false;
 };
 
 }  // namespace sonicorn::routing

@@ -3,16 +3,22 @@
 #include <fmt/format.h>
 #include <pthread.h>
 
+#include <algorithm>
 #include <system_error>
 #include <utility>
 
+#include "app/thread_role.hpp"
 #include "core/log.hpp"
 #include "http/loop.hpp"
 
 namespace sonicorn::worker {
 
-BlockingPool::BlockingPool(unsigned max_threads, std::size_t max_queue)
-    : max_threads_(max_threads), max_queue_(max_queue) {}
+BlockingPool::BlockingPool(unsigned max_threads, std::size_t max_queue, app::Watchdog& watchdog,
+                           std::chrono::milliseconds request_time)
+    : max_threads_(max_threads),
+      max_queue_(max_queue),
+      watchdog_(watchdog),
+      request_time_(request_time) {}
 
 BlockingPool::~BlockingPool() {
   {
@@ -23,16 +29,29 @@ BlockingPool::~BlockingPool() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-bool BlockingPool::submit(std::unique_ptr<http::PoolCall>& call) {
+bool BlockingPool::submit(Call& call) {
   const std::lock_guard lock(mutex_);
   // A call that a free thread takes at once does not wait in the queue.
   const bool free_thread = waiting_threads_ > ready_.size() || threads_.size() < max_threads_;
   if (queued_ >= max_queue_ && !free_thread) return false;
+  if (call->refused_threads() >= max_threads_) return false;
   if (waiting_threads_ <= ready_.size() && !add_thread()) return false;
-  app::Generation& generation = *call->generation;
+  queue(std::move(call));
+  return true;
+}
+
+void BlockingPool::submit_owed(Call call) {
+  const std::lock_guard lock(mutex_);
+  if (waiting_threads_ <= ready_.size()) add_thread();
+  queue(std::move(call));
+}
+
+void BlockingPool::queue(Call call) {
+  http::PoolCall& queued = *call;
+  app::Generation* const generation = call->generation;
   bool ready = true;
-  if (generation.traits().serial) {
-    const auto [waiting, first] = serial_.try_emplace(&generation);
+  if (generation != nullptr && generation->traits().serial) {
+    const auto [waiting, first] = serial_.try_emplace(generation);
     ready = first;
     if (!first) waiting->second.push_back(std::move(call));
   }
@@ -40,14 +59,13 @@ bool BlockingPool::submit(std::unique_ptr<http::PoolCall>& call) {
     try {
       ready_.push_back(std::move(call));
     } catch (...) {
-      serial_.erase(&generation);
+      serial_.erase(generation);
       throw;
     }
     work_.notify_one();
   }
-  generation.enter_pool_call();
+  queued.enter();
   ++queued_;
-  return true;
 }
 
 // False only when there is no thread at all.
@@ -65,35 +83,83 @@ bool BlockingPool::add_thread() {
 }
 
 void BlockingPool::run() {
+  app::set_thread_role(SONICORN_THREAD_POOL);
   app::CallContext context(SONICORN_SCOPE_REQUEST, SONICORN_THREAD_POOL);
   context.set_event("on_request");
-  std::unique_lock lock(mutex_);
-  for (;;) {
-    ++waiting_threads_;
-    work_.wait(lock, [this] { return ending_ || !ready_.empty(); });
-    --waiting_threads_;
-    if (ready_.empty()) return;
-    Call call = std::move(ready_.front());
-    ready_.pop_front();
-    --queued_;
-    ++running_;
-    lock.unlock();
-
-    app::Generation& generation = *call->generation;
-    http::Loop& home = *call->home;
-    call->run(context);
-    // The loop lives as long as a call is counted.
-    home.complete(std::move(call));
-    generation.leave_pool_call();
-
-    lock.lock();
-    --running_;
-    finished(generation, lock);
+  watchdog_.watch_requests(context, request_time_);
+  {
+    std::unique_lock lock(mutex_);
+    while (Call call = take(context, lock)) {
+      const app::Generation* const serial = call->generation;
+      lock.unlock();
+      const bool may_run = call->join(context);
+      if (may_run || call->refused_threads() >= max_threads_) {
+        work_on(std::move(call), context, may_run);
+        lock.lock();
+        --running_;
+        finished(serial, lock);
+      } else {
+        lock.lock();
+        --running_;
+        pass_on(std::move(call));
+      }
+    }
   }
+  app::Generation::leave_thread(context);
+  watchdog_.forget(context);
 }
 
-void BlockingPool::finished(const app::Generation& generation, std::unique_lock<std::mutex>& lock) {
-  if (const auto entry = serial_.find(&generation); entry != serial_.end()) {
+// Waits for a call that the app has not refused this thread for; null when the pool ends.
+BlockingPool::Call BlockingPool::take(app::CallContext& context,
+                                      std::unique_lock<std::mutex>& lock) {
+  ++waiting_threads_;
+  auto found = ready_.end();
+  work_.wait(lock, [&] {
+    found = std::find_if(ready_.begin(), ready_.end(),
+                         [&](const Call& each) { return !each->is_refused(context); });
+    return ending_ || found != ready_.end();
+  });
+  --waiting_threads_;
+  if (found == ready_.end()) return nullptr;
+  Call call = std::move(*found);
+  ready_.erase(found);
+  --queued_;
+  ++running_;
+  return call;
+}
+
+// To another thread.
+void BlockingPool::pass_on(Call call) {
+  ready_.push_front(std::move(call));
+  ++queued_;
+  add_thread();
+  work_.notify_all();
+}
+
+void BlockingPool::work_on(Call call, app::CallContext& context, bool may_run) {
+  http::PoolCall& working = *call;
+  http::Loop& home = *call->home;
+  if (may_run) {
+    working.run(context);
+  } else {
+    working.result = SONICORN_ERROR;
+    working.error = "its thread_start accepted no thread";
+  }
+  // Whom it was about is known only until it is back, and the loop lives as long as a call is
+  // counted.
+  if (working.passage == nullptr) {
+    app::Generation& counted = *working.generation;
+    home.complete(std::move(call));
+    return counted.leave_pool_call();
+  }
+  std::vector<app::Generation*> counted;
+  working.each_generation([&](app::Generation& each) { counted.push_back(&each); });
+  home.complete(std::move(call));
+  for (app::Generation* const each : counted) each->leave_pool_call();
+}
+
+void BlockingPool::finished(const app::Generation* serial, std::unique_lock<std::mutex>& lock) {
+  if (const auto entry = serial_.find(serial); entry != serial_.end()) {
     if (entry->second.empty()) {
       serial_.erase(entry);
     } else {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -9,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "app/watchdog.hpp"
 #include "http/pool_call.hpp"
 
 namespace sonicorn::worker {
@@ -18,13 +20,16 @@ namespace sonicorn::worker {
 // wait without holding a thread. Thread-safe.
 class BlockingPool final : public http::Executor {
  public:
-  BlockingPool(unsigned max_threads, std::size_t max_queue);
+  // `watchdog` outlives the pool and is told of calls that run longer than `request_time`.
+  BlockingPool(unsigned max_threads, std::size_t max_queue, app::Watchdog& watchdog,
+               std::chrono::milliseconds request_time);
   // Joins the threads. REQUIRES: no call running that never ends.
   ~BlockingPool();
   BlockingPool(const BlockingPool&) = delete;
   BlockingPool& operator=(const BlockingPool&) = delete;
 
   bool submit(std::unique_ptr<http::PoolCall>& call) override;
+  void submit_owed(std::unique_ptr<http::PoolCall> call) override;
 
   // Has `idle` called once, on any thread, when no call is queued or running; at once if that is
   // so.
@@ -35,10 +40,16 @@ class BlockingPool final : public http::Executor {
 
   void run();
   bool add_thread();
-  void finished(const app::Generation& generation, std::unique_lock<std::mutex>& lock);
+  void queue(Call call);
+  Call take(app::CallContext& context, std::unique_lock<std::mutex>& lock);
+  void pass_on(Call call);
+  void work_on(Call call, app::CallContext& context, bool may_run);
+  void finished(const app::Generation* serial, std::unique_lock<std::mutex>& lock);
 
   const unsigned max_threads_;
   const std::size_t max_queue_;
+  app::Watchdog& watchdog_;
+  const std::chrono::milliseconds request_time_;
   std::mutex mutex_;
   std::condition_variable work_;
   std::deque<Call> ready_;

@@ -14,6 +14,7 @@
 #include <thread>
 #include <utility>
 
+#include "app/thread_role.hpp"
 #include "http/loop.hpp"
 #include "worker/acceptor.hpp"
 
@@ -100,10 +101,25 @@ class IoThread::Impl {
       return made.set_exception(std::current_exception());
     }
     loop_ = loop.get();
+    app::set_thread_role(SONICORN_THREAD_IO);
+    shared_.watchdog.watch_requests(loop->context(), shared_.limits.request_time);
     watch();
     made.set_value();
+    for (const app::App* each : shared_.apps) join(*each);
     io_.run();
     acceptors_.clear();
+    loop->abort();
+    app::Generation::leave_thread(loop->context());
+    shared_.watchdog.forget(loop->context());
+  }
+
+  // Before the first request, so that none waits for it.
+  void join(const app::App& app) {
+    app::Generation& generation = app.current();
+    if (!generation.traits().blocking &&
+        (generation.handles_requests() || generation.filters_requests())) {
+      static_cast<void>(generation.join_thread(loop_->context()));
+    }
   }
 
   // Asio's reactor watches the whole set as one descriptor.

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "app/watchdog.hpp"
 #include "config/config.hpp"
 #include "http/pool_call.hpp"
 #include "routing/router.hpp"
@@ -22,6 +23,8 @@ class IoThread {
     http::Executor& executor;
     std::atomic<std::size_t>& open;  // connections of all threads
     std::size_t most;                // their limit
+    app::Watchdog& watchdog;         // is told of handlers that run too long
+    std::vector<app::App*> apps;     // those whose handlers may run here are told of the thread
   };
 
   // Serves what arrives on `listening` from now on; the sockets stay the caller's and outlive it.

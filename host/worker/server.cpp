@@ -5,18 +5,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/post.hpp>
 #include <csignal>
 #include <cstdio>
-#include <cstring>
-#include <filesystem>
-#include <future>
+#include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
 
-#include "app/loader.hpp"
+#include "app/signal_guard.hpp"
+#include "core/backtrace.hpp"
 #include "core/log.hpp"
-#include "worker/serve.hpp"
 
 namespace sonicorn::worker {
 
@@ -25,19 +24,30 @@ namespace log = core::log;
 
 namespace {
 
+using std::chrono::milliseconds;
+
 constexpr std::size_t kMostConnections = 10'000;
 // timeout(1) sends one wish as two signals, some microseconds apart. A repetition within this time
 // counts as the same wish where there is nothing that it could cut short.
-constexpr std::chrono::milliseconds kSameSignal{20};
+constexpr milliseconds kSameSignal{20};
+// Apps hear that a stop is decided while connections are open, but do not hold it up for longer.
+constexpr milliseconds kNotice{1'000};
 // For cut connections to be closed, once the grace is over.
-constexpr std::chrono::milliseconds kAfterGrace{200};
+constexpr milliseconds kAfterGrace{200};
+// For the watchdog to say where an overdue shutdown is.
+constexpr milliseconds kAfterDeadline{2'000};
 
-sigset_t stop_signals() {
+// The server reads these from a descriptor, so they are blocked in every thread.
+constexpr std::array kReadSignals = {SIGTERM, SIGINT, SIGQUIT, SIGHUP};
+
+sigset_t read_signals() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP}) sigaddset(&set, number);
+  for (const int number : kReadSignals) sigaddset(&set, number);
   return set;
 }
+
+constexpr std::uint64_t bit(unsigned number) { return std::uint64_t{1} << number; }
 
 std::uint32_t reason_of(int signal_number) {
   switch (signal_number) {
@@ -50,10 +60,7 @@ std::uint32_t reason_of(int signal_number) {
   }
 }
 
-std::string signal_name(int number) {
-  const char* const name = ::sigabbrev_np(number);
-  return name != nullptr ? std::string("SIG") + name : "signal " + std::to_string(number);
-}
+double seconds(milliseconds time) { return static_cast<double>(time.count()) / 1000.0; }
 
 std::size_t connection_limit(const config::Limits& limits) {
   if (limits.connections != 0) return limits.connections;
@@ -62,52 +69,83 @@ std::size_t connection_limit(const config::Limits& limits) {
   return std::min<std::size_t>(kMostConnections, descriptors.rlim_cur / 10 * 8);
 }
 
-// A message about a file, with the whole path where it has only the name.
-std::string with_path(const std::filesystem::path& file, const std::string& message) {
-  const std::string path = file.string();
-  const std::string name = file.filename().string();
-  if (message.find(path) != std::string::npos) return message;
-  if (message.starts_with(name)) return path + message.substr(name.size());
-  return path + ": " + message;
+app::Offer offer_of(const config::Config& config) {
+  app::Offer offer = app::Offer::of_server();
+  // A capability that this server never delivers is withheld already.
+  for (const std::string& name : config.without) static_cast<void>(offer.withhold(name));
+  return offer;
 }
 
-// Code that was loaded stays mapped until the process ends: its static destructors run at exit, and
-// a thread that an app left behind does not lose the ground under it.
-void keep_until_exit(std::vector<std::unique_ptr<app::App>> apps) {
-  static auto* const kept = new std::vector<std::unique_ptr<app::App>>();
-  for (auto& each : apps) kept->push_back(std::move(each));
+// Threads of apps that cannot be joined go on in the code and the services until the process ends.
+void keep_until_exit(std::vector<std::unique_ptr<app::App>> apps,
+                     std::unique_ptr<app::Services> services) {
+  struct Kept {
+    std::vector<std::unique_ptr<app::App>> apps;
+    std::unique_ptr<app::Services> services;
+  };
+  static auto* const kept = new std::vector<Kept>();
+  kept->push_back({std::move(apps), std::move(services)});
 }
 
 }  // namespace
 
-Server::Server(const config::Config& config) : config_(config) {}
+Server::Server(const config::Config& config, const Extensions& extensions)
+    : config_(config), extensions_(extensions) {}
 
 Server::~Server() {
   if (starter_.joinable()) starter_.join();
 }
 
 int Server::run() {
-  auto copies = app::RuntimeDir::create(config_.runtime_dir);
-  if (!copies) {
-    log::error("{}", copies.error().message);
-    return 1;
-  }
-  copies_.emplace(std::move(*copies));
+  if (!open()) return 1;
   watch_signals();
   starter_ = std::thread([this] { bring_up(); });
   io_.run();
   if (starter_.joinable()) starter_.join();
+  admin_.reset();
   threads_.clear();
   pool_.reset();
   sockets_.clear();
-  keep_until_exit(std::exchange(apps_, {}));
+  keep_until_exit(apps_->release(), std::move(services_));
   return status_;
+}
+
+bool Server::open() {
+  auto copies = app::RuntimeDir::create(config_.runtime_dir);
+  if (!copies) {
+    log::error("{}", copies.error().message);
+    return false;
+  }
+  copies_.emplace(std::move(*copies));
+  services_ = std::make_unique<app::Services>(offer_of(config_), config_);
+  services_->stop_signals = bit(SIGTERM) | bit(SIGINT) | bit(SIGQUIT);
+  services_->stop_reasons = bit(SONICORN_REASON_TERM) | bit(SONICORN_REASON_INT) |
+                            bit(SONICORN_REASON_QUIT) | bit(SONICORN_REASON_ADMIN_STOP) |
+                            bit(SONICORN_REASON_START_FAILED);
+  services_->shutdown_not_on = SONICORN_SHUTDOWN_NOT_ON_KILL | SONICORN_SHUTDOWN_NOT_ON_CRASH |
+                               SONICORN_SHUTDOWN_NOT_ON_SECOND_SIGNAL |
+                               SONICORN_SHUTDOWN_NOT_ON_STUCK_REQUEST |
+                               SONICORN_SHUTDOWN_NOT_ON_STUCK_THREAD;
+  services_->control_allowed = static_cast<std::uint32_t>(
+      bit(SONICORN_CONTROL_RELOAD) | bit(SONICORN_CONTROL_DRAIN) | bit(SONICORN_CONTROL_STOP));
+  services_->control = [this](app::ControlRequest request) {
+    asio::post(io_, [this, request = std::move(request)] { on_control(request); });
+  };
+  apps_.emplace(config_, *services_, *copies_, io_);
+  if (!extensions_.open_admin) return true;
+  auto admin = extensions_.open_admin(io_, *this);
+  if (!admin) {
+    log::error("{}", admin.error().message);
+    return false;
+  }
+  admin_ = std::move(*admin);
+  return true;
 }
 
 // The signals stay blocked in every thread, those of apps included, and are read here.
 void Server::watch_signals() {
   if (!signals_.is_open()) {
-    const sigset_t set = stop_signals();
+    const sigset_t set = read_signals();
     signals_.assign(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
   }
   signals_.async_wait(asio::posix::stream_descriptor::wait_read,
@@ -123,110 +161,92 @@ void Server::watch_signals() {
 }
 
 void Server::on_signal(int number) {
+  if (number != SIGHUP) return on_stop_signal(number);
+  log::info("SIGHUP: reading the configuration again");
+  reload({}, {.reason = SONICORN_REASON_CONFIG_CHANGED,
+              .signal_number = SIGHUP,
+              .deadline = {},
+              .message = {}});
+}
+
+void Server::on_stop_signal(int number) {
   const auto now = Clock::now();
-  const bool nothing_to_cut =
-      (stage_ == Stage::draining && accepting_ != 0) || connections_.load() == 0;
-  if (number == why_.signal_number && nothing_to_cut && now - signalled_ < kSameSignal) return;
-  if (why_.signal_number != 0) {
-    log::warning("{} after {}: ending at once, without waiting for apps", signal_name(number),
-                 signal_name(why_.signal_number));
+  const bool nothing_to_cut = stage_ == Stage::noticing ||
+                              (stage_ == Stage::draining && accepting_ != 0) ||
+                              connections_.load() == 0;
+  if (number == stop_signal_ && nothing_to_cut && now - signalled_ < kSameSignal) return;
+  if (stop_signal_ != 0) {
+    log::warning("{} after {}: ending at once, without waiting for apps", app::signal_name(number),
+                 app::signal_name(stop_signal_));
     ::_exit(128 + number);
   }
-  log::info("{}: stopping, with {} s of grace for requests in flight", signal_name(number),
-            static_cast<double>(config_.grace.count()) / 1000.0);
   signalled_ = now;
-  why_.signal_number = number;
-  why_.reason = reason_of(number);
-  if (stage_ == Stage::shutting_down) return;
-  grace_ends_ = now + config_.grace;
-  stop_wanted_ = true;
-  if (stage_ == Stage::serving) return begin_stop();
-  timer_.expires_at(grace_ends_);
-  timer_.async_wait([this](const boost::system::error_code& error) {
-    if (error || stage_ != Stage::starting) return;
-    const app::App* const app = starting_.load();
-    log::error("app {}: its start did not return within the grace; ending without it",
-               app != nullptr ? app->name() : "-");
-    ::_exit(1);
-  });
+  stop_signal_ = number;
+  if (stop_decided_) return;
+  log::info("{}: stopping, with {} s of grace for requests in flight", app::signal_name(number),
+            seconds(config_.grace));
+  stop({.reason = reason_of(number), .signal_number = number, .deadline = {}, .message = {}});
+}
+
+void Server::on_control(const app::ControlRequest& request) {
+  log::info("app {}: asks the server to {}{}{}", request.app,
+            request.action == SONICORN_CONTROL_RELOAD  ? "reload its settings"
+            : request.action == SONICORN_CONTROL_DRAIN ? "drain it"
+                                                       : "stop",
+            request.message.empty() ? "" : ": ", request.message);
+  app::Occasion why{.reason = SONICORN_REASON_ADMIN_STOP,
+                    .signal_number = 0,
+                    .deadline = {},
+                    .message = request.message};
+  switch (request.action) {
+    case SONICORN_CONTROL_RELOAD:
+      why.reason = SONICORN_REASON_RELOAD;
+      return reload(request.app, std::move(why));
+    case SONICORN_CONTROL_DRAIN:
+      why.deadline = Clock::now() + config_.grace;
+      return apps_->drain_one(request.app, why);
+    default:
+      if (!stop_decided_) stop(std::move(why));
+  }
+}
+
+void Server::reload(const std::string& only, app::Occasion why) {
+  if (stage_ != Stage::serving || stop_decided_) {
+    log::info("nothing is reloaded now, because the server is {}",
+              stop_decided_ ? "stopping" : "starting: it reads the configuration anyway");
+    return;
+  }
+  const config::Loaded fresh = extensions_.reread();
+  for (const core::Error& error : fresh.errors) log::error("{}", error.message);
+  if (!fresh.errors.empty()) {
+    log::error("nothing was reloaded: mend the configuration and send SIGHUP again");
+    return;
+  }
+  apps_->reload_settings(fresh.config, only, why);
 }
 
 void Server::bring_up() {
-  BroughtUp outcome;
+  bool ok = false;
   try {
     // Addresses are taken before apps are started: a port in use is no reason to open a database.
-    outcome.ok = load_all() && bind_sockets();
-    if (outcome.ok) start_each(outcome);
+    ok = apps_->load(stop_wanted_) && bind_sockets() && apps_->start(stop_wanted_);
   } catch (const std::exception& error) {
     log::error("the apps could not be brought up: {}", error.what());
-    outcome.ok = false;
   }
-  asio::post(io_, [this, outcome] { on_brought_up(outcome); });
+  asio::post(io_, [this, ok] { on_brought_up(ok); });
 }
 
-// Every app is looked at before any is started, so that one run shows all that is wrong.
-bool Server::load_all() {
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe");
-  bool all_good = true;
-  for (const config::App& wanted : config_.apps) {
-    if (stop_wanted_) return true;
-    app::Loaded loaded = app::load_app(wanted, config_, *copies_, self);
-    if (loaded.app != nullptr && loaded.app->current().handles_requests() &&
-        !router_.add(*loaded.app)) {
-      loaded.reasons.push_back(core::host_error(
-          "config.mount_taken",
-          fmt::format("{} is taken by {}: give each app its own mount (/one=FILE /two=FILE)",
-                      wanted.mount, router_.find(wanted.mount)->file().string())));
-      loaded.app.reset();
-    }
-    for (const core::Error& reason : loaded.reasons) {
-      log::error("{}{}refused: {}", wanted.where, wanted.where.empty() ? "" : ": ",
-                 with_path(wanted.file, reason.message));
-    }
-    if (loaded.app == nullptr) {
-      all_good = false;
-    } else {
-      apps_.push_back(std::move(loaded.app));
-    }
-  }
-  if (all_good || config_.skip_broken) return true;
-  log::error("not serving: mend what is refused, or serve the others with --skip-broken");
-  return false;
-}
-
-void Server::start_each(BroughtUp& outcome) {
-  for (const auto& app : apps_) {
-    if (stop_wanted_) return;
-    starting_ = app.get();
-    std::promise<core::Result<void>> told;
-    app->current().start([&told](core::Result<void> result) { told.set_value(std::move(result)); });
-    const core::Result<void> result = told.get_future().get();
-    starting_ = nullptr;
-    if (result) {
-      outcome.started.push_back(app.get());
-      continue;
-    }
-    log::error("refused: {}: {}", app->file().string(), result.error().message);
-    if (config_.skip_broken) {
-      router_.remove(*app);
-    } else {
-      outcome.ok = false;
-      return;
-    }
-  }
-}
-
-void Server::on_brought_up(const BroughtUp& outcome) {
+void Server::on_brought_up(bool ok) {
   starter_.join();
   timer_.cancel();
-  started_ = outcome.started;
-  if (outcome.ok && !stop_wanted_ && listen_all()) return begin_serving();
-  if (!outcome.ok || !stop_wanted_) status_ = 1;
-  if (!stop_wanted_) {
+  if (ok && !stop_decided_ && listen_all()) return begin_serving();
+  if (!ok || !stop_decided_) status_ = 1;
+  if (!stop_decided_) {
+    stop_decided_ = true;
     why_.reason = SONICORN_REASON_START_FAILED;
     grace_ends_ = Clock::now() + config_.grace;
   }
-  shut_down(started_);
+  shut_down();
 }
 
 bool Server::bind_sockets() {
@@ -252,36 +272,40 @@ bool Server::listen_all() {
   return true;
 }
 
-void Server::begin_serving() {
-  for (const app::App* app : started_) {
-    const app::Generation& generation = app->current();
-    log::info("app {}: generation {} {}", app->name(), generation.traits().number,
-              generation.handles_requests()
-                  ? fmt::format("serves {}", app->mount().empty() ? "/" : app->mount())
-                  : "runs, and answers no requests");
-  }
+bool Server::start_threads() {
   std::vector<int> listening;
   for (const ListeningSocket& socket : sockets_) listening.push_back(socket.descriptor());
-  pool_ = std::make_unique<BlockingPool>(config_.blocking_threads, config_.limits.queue);
+  pool_ = std::make_unique<BlockingPool>(config_.blocking_threads, config_.limits.queue,
+                                         services_->watchdog, config_.limits.request_time);
   try {
     for (unsigned index = 0; index < config_.threads; ++index) {
-      threads_.push_back(
-          std::make_unique<IoThread>(index,
-                                     IoThread::Shared{router_, config_.limits, *pool_, connections_,
-                                                      connection_limit(config_.limits)},
-                                     listening));
+      threads_.push_back(std::make_unique<IoThread>(
+          index,
+          IoThread::Shared{apps_->router(), config_.limits, *pool_, connections_,
+                           connection_limit(config_.limits), services_->watchdog, apps_->started()},
+          listening));
     }
     for (const auto& thread : threads_) thread->meet(threads_);
+    return true;
   } catch (const std::system_error& error) {
     log::error("cannot start {} I/O threads: {}; ask for fewer (--threads)", config_.threads,
                error.what());
-    status_ = 1;
-    why_.reason = SONICORN_REASON_START_FAILED;
-    grace_ends_ = Clock::now() + config_.grace;
-    stage_ = Stage::serving;
-    return begin_stop();
+    return false;
   }
+}
+
+void Server::begin_serving() {
   stage_ = Stage::serving;
+  if (!start_threads()) {
+    status_ = 1;
+    return stop({.reason = SONICORN_REASON_START_FAILED,
+                 .signal_number = 0,
+                 .deadline = {},
+                 .message = {}});
+  }
+  nlohmann::json urls = nlohmann::json::array();
+  for (const ListeningSocket& socket : sockets_) urls.push_back(socket.url());
+  apps_->begin_serving(nlohmann::json{{"listening", urls}}.dump());
   for (const ListeningSocket& socket : sockets_) {
     log::info("listening on {}", socket.url());
     std::printf("Listening on %s\n", socket.url().c_str());
@@ -289,17 +313,51 @@ void Server::begin_serving() {
   std::fflush(stdout);
 }
 
-void Server::begin_stop() {
+template <class Then>
+void Server::at(Clock::time_point when, Stage only_in, Then then) {
+  timer_.expires_at(when);
+  timer_.async_wait([this, only_in, then](const boost::system::error_code& error) {
+    if (!error && stage_ == only_in) then();
+  });
+}
+
+void Server::stop(app::Occasion why) {
+  stop_decided_ = true;
+  why_ = std::move(why);
+  grace_ends_ = Clock::now() + config_.grace;
+  stop_wanted_ = true;
+  if (stage_ == Stage::serving) return give_notice();
+  at(grace_ends_, Stage::starting, [this] {
+    const app::App* const app = apps_->starting();
+    log::error("app {}: its start did not return within the grace; ending without it",
+               app != nullptr ? app->name() : "-");
+    ::_exit(1);
+  });
+}
+
+void Server::give_notice() {
+  stage_ = Stage::noticing;
+  app::Occasion why = why_;
+  why.deadline = grace_ends_;
+  at(std::min(grace_ends_, Clock::now() + kNotice), Stage::noticing, [this] { on_noticed(); });
+  apps_->drain(
+      why,
+      [this] {
+        if (stage_ == Stage::noticing) on_noticed();
+      },
+      [this] { on_apps_drained(); });
+}
+
+void Server::on_noticed() {
   stage_ = Stage::draining;
   accepting_ = occupied_ = threads_.size();
   const auto closed = [this] { asio::post(io_, [this] { on_thread_closed(); }); };
   const auto emptied = [this] { asio::post(io_, [this] { on_thread_emptied(); }); };
   for (const auto& thread : threads_) thread->stop(closed, emptied);
-  if (threads_.empty()) return drained();
-  timer_.expires_at(grace_ends_);
-  timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error && stage_ == Stage::draining) on_grace_over();
-  });
+  at(grace_ends_, Stage::draining, [this] { on_grace_over(); });
+  if (!threads_.empty()) return;
+  requests_ended_ = true;
+  end_if_drained();
 }
 
 // Who connects from now on is refused by the kernel, instead of waiting for nobody.
@@ -312,22 +370,31 @@ void Server::on_thread_emptied() {
   if (--occupied_ != 0 || stage_ != Stage::draining) return;
   pool_->when_idle([this] {
     asio::post(io_, [this] {
-      if (stage_ == Stage::draining) drained();
+      requests_ended_ = true;
+      end_if_drained();
     });
   });
 }
 
-void Server::on_grace_over() {
-  log::warning("the grace of {} s is over: cutting {} connection(s)",
-               static_cast<double>(config_.grace.count()) / 1000.0, connections_.load());
-  for (const auto& thread : threads_) thread->abort();
-  timer_.expires_after(kAfterGrace);
-  timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error && stage_ == Stage::draining) drained();
-  });
+void Server::on_apps_drained() {
+  apps_drained_ = true;
+  end_if_drained();
 }
 
-bool Server::stuck(const app::App& app) const {
+void Server::end_if_drained() {
+  if (stage_ == Stage::draining && requests_ended_ && apps_drained_) drained();
+}
+
+void Server::on_grace_over() {
+  if (!apps_drained_) log::warning("the grace is over and not every app has finished draining");
+  if (requests_ended_) return drained();
+  log::warning("the grace of {} s is over: cutting {} connection(s)", seconds(config_.grace),
+               connections_.load());
+  for (const auto& thread : threads_) thread->abort();
+  at(Clock::now() + kAfterGrace, Stage::draining, [this] { drained(); });
+}
+
+bool Server::is_busy(const app::App& app) const {
   const app::Generation& generation = app.current();
   return generation.pool_calls() != 0 ||
          std::any_of(threads_.begin(), threads_.end(),
@@ -338,52 +405,34 @@ void Server::drained() {
   timer_.cancel();
   // A thread that does not come to its senses cannot be joined, whatever it does.
   unclean_ = occupied_ != 0;
-  std::vector<app::App*> free;
-  for (app::App* app : started_) {
-    if (!stuck(*app)) {
-      free.push_back(app);
-      continue;
-    }
+  for (const app::App* const app : apps_->started()) {
+    if (!is_busy(*app)) continue;
     unclean_ = true;
     log::error("app {}: a handler did not return within the grace, so its shutdown is not called",
                app->name());
   }
   if (!unclean_) {
     threads_.clear();
+    pool_.reset();
     sockets_.clear();
   }
   for (ListeningSocket& socket : sockets_) socket.abandon();
-  started_ = free;
-  shut_down(std::move(free));
+  shut_down();
 }
 
-void Server::shut_down(std::vector<app::App*> apps) {
+void Server::shut_down() {
   stage_ = Stage::shutting_down;
   why_.deadline = std::max(grace_ends_, Clock::now() + app::kLeastShutdown);
-  shutting_down_ = apps.size();
-  if (apps.empty()) return finish();
-  timer_.expires_at(why_.deadline);
-  timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error && stage_ == Stage::shutting_down) on_shutdown_overdue();
-  });
-  for (app::App* app : apps) {
-    app->current().shutdown(why_, [this, app] {
-      asio::post(io_, [this, app] {
-        const bool told = app->current().attributes().shutdown != nullptr;
-        log::info("app {}: {}", app->name(), told ? "shut down" : "ended; it declares no shutdown");
-        std::erase(started_, app);
-        on_app_shut_down();
+  at(why_.deadline + kAfterDeadline, Stage::shutting_down, [this] { on_shutdown_overdue(); });
+  apps_->shut_down(
+      why_, [this](const app::App& app) { return !is_busy(app); },
+      [this] {
+        if (stage_ == Stage::shutting_down) finish();
       });
-    });
-  }
-}
-
-void Server::on_app_shut_down() {
-  if (--shutting_down_ == 0) finish();
 }
 
 void Server::on_shutdown_overdue() {
-  for (const app::App* app : started_) {
+  for (const app::App* const app : apps_->ending()) {
     log::error("app {}: its shutdown did not return by its deadline; ending without it",
                app->name());
   }
@@ -394,25 +443,42 @@ void Server::on_shutdown_overdue() {
 void Server::finish() {
   stage_ = Stage::done;
   timer_.cancel();
+  admin_.reset();
   // From here on nothing is left to be done in order, and a signal ends the process as it would any
   // other.
   signals_.close();
-  const sigset_t set = stop_signals();
+  const sigset_t set = read_signals();
   ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
-  if (unclean_) {
+  if (unclean_ || apps_->any_stuck()) {
     copies_.reset();
     ::_exit(1);
   }
   log::info("stopped");
 }
 
-int serve(const config::Config& config) {
+bool Server::is_ready(std::string& why_not) const {
+  if (stage_ == Stage::starting) why_not = "the server is starting";
+  if (stop_decided_) why_not = "the server is stopping";
+  return why_not.empty() && apps_->are_ready(why_not);
+}
+
+std::string Server::metrics() const { return services_->metrics.text(); }
+
+void Server::describe_apps(std::function<void(std::string json)> done) {
+  if (stage_ == Stage::starting) return done("[]\n");
+  apps_->describe(std::move(done));
+}
+
+int serve(const config::Config& config, const Extensions& extensions) {
   std::signal(SIGPIPE, SIG_IGN);
   // Ignored by who started this, it would take the exit status of children away.
   std::signal(SIGCHLD, SIG_DFL);
-  const sigset_t set = stop_signals();
+  const sigset_t set = read_signals();
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  Server server(config);
+  core::install_backtrace_handler();
+  const std::array open_signals = {SIGPIPE, core::backtrace_signal()};
+  app::own_signals(kReadSignals, open_signals);
+  Server server(config, extensions);
   return server.run();
 }
 

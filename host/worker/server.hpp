@@ -11,22 +11,23 @@
 #include <thread>
 #include <vector>
 
-#include "app/app.hpp"
 #include "app/runtime_dir.hpp"
+#include "app/services.hpp"
 #include "config/config.hpp"
-#include "routing/router.hpp"
+#include "worker/apps.hpp"
 #include "worker/blocking_pool.hpp"
 #include "worker/io_thread.hpp"
 #include "worker/listening_socket.hpp"
+#include "worker/serve.hpp"
 
 namespace sonicorn::worker {
 
 // The life of one serving process, on its main thread: bring the apps up, serve, and on a signal
-// stop in order: accept no more, let requests end, shut the apps down. Every step that may wait is
-// an event of the main loop, so a signal is heard at any moment.
-class Server {
+// stop in order: tell the apps, accept no more, let requests end, shut the apps down. Every step
+// that may wait is an event of the main loop, so a signal is heard at any moment.
+class Server final : private Overview {
  public:
-  explicit Server(const config::Config& config);
+  Server(const config::Config& config, const Extensions& extensions);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -37,63 +38,72 @@ class Server {
  private:
   using Clock = std::chrono::steady_clock;
 
-  enum class Stage { starting, serving, draining, shutting_down, done };
+  enum class Stage { starting, serving, noticing, draining, shutting_down, done };
 
-  // What the thread that starts the apps found out.
-  struct BroughtUp {
-    bool ok = false;
-    std::vector<app::App*> started;
-  };
-
+  bool open();
   void watch_signals();
   void on_signal(int number);
+  void on_stop_signal(int number);
+  void on_control(const app::ControlRequest& request);
 
   void bring_up();
-  bool load_all();
-  void start_each(BroughtUp& outcome);
-  void on_brought_up(const BroughtUp& outcome);
+  void on_brought_up(bool ok);
   bool bind_sockets();
   bool listen_all();
   void begin_serving();
+  bool start_threads();
+  void reload(const std::string& only, app::Occasion why);
 
-  void begin_stop();
+  void stop(app::Occasion why);
+  void give_notice();
+  void on_noticed();
   void on_thread_closed();
   void on_thread_emptied();
+  void on_apps_drained();
+  void end_if_drained();
   void on_grace_over();
   void drained();
-  bool stuck(const app::App& app) const;
-  void shut_down(std::vector<app::App*> apps);
-  void on_app_shut_down();
+  bool is_busy(const app::App& app) const;
+  void shut_down();
   void on_shutdown_overdue();
   void finish();
+  template <class Then>
+  void at(Clock::time_point when, Stage only_in, Then then);
+
+  bool is_ready(std::string& why_not) const override;
+  std::string metrics() const override;
+  void describe_apps(std::function<void(std::string json)> done) override;
 
   const config::Config& config_;
+  const Extensions& extensions_;
   boost::asio::io_context io_{1};
   boost::asio::posix::stream_descriptor signals_{io_};
   boost::asio::steady_timer timer_{io_};
 
   Stage stage_ = Stage::starting;
-  app::StopReason why_;
-  Clock::time_point signalled_;  // the first stop signal
+  app::Occasion why_;  // of the stop
+  bool stop_decided_ = false;
+  int stop_signal_ = 0;  // the first
+  Clock::time_point signalled_;
   Clock::time_point grace_ends_;
   std::atomic<bool> stop_wanted_{false};
   int status_ = 0;
 
+  std::unique_ptr<app::Services> services_;
   std::optional<app::RuntimeDir> copies_;
-  std::vector<std::unique_ptr<app::App>> apps_;
-  std::vector<app::App*> started_;
-  routing::Router router_;
+  std::optional<Apps> apps_;
+  std::shared_ptr<void> admin_;
   std::thread starter_;
-  std::atomic<const app::App*> starting_{nullptr};
 
   std::vector<ListeningSocket> sockets_;
   std::atomic<std::size_t> connections_{0};
   std::unique_ptr<BlockingPool> pool_;
   std::vector<std::unique_ptr<IoThread>> threads_;
-  std::size_t accepting_ = 0;      // I/O threads that still accept
-  std::size_t occupied_ = 0;       // I/O threads that still have connections
-  std::size_t shutting_down_ = 0;  // apps whose shutdown has not returned
-  bool unclean_ = false;           // a thread cannot be joined
+  std::size_t accepting_ = 0;    // I/O threads that still accept
+  std::size_t occupied_ = 0;     // I/O threads that still have connections
+  bool requests_ended_ = false;  // no connection, and no call on the pool
+  bool apps_drained_ = false;    // every app said so
+  bool unclean_ = false;         // a thread cannot be joined
 };
 
 }  // namespace sonicorn::worker

@@ -93,21 +93,25 @@ SONICORN_EXPORT int32_t sonicorn_on_request(const sonicorn_context* context, voi
                                             const sonicorn_request* request,
                                             sonicorn_response* response);
 
-/* Before the handler, for requests under the app's mount, in load order. OK goes on, and the fields
-   of `response` are set on the final answer; declined sends `response` and skips the handler; an
-   error is a 500. `*exchange` (preset NULL) is handed to post_request. [request-thread] Since 1.0.
- */
+/* Before the handler, for requests under the app's mount, also those that no handler answers, in
+   load order. OK goes on, and the fields of `response` are set on the final answer: one takes the
+   place of the handler's of that name, Set-Cookie is added. Declined sends `response` and skips the
+   handler and the filters behind; an error is a 500. `*exchange` (preset NULL) is handed to
+   post_request. [request-thread] Since 1.0. */
 SONICORN_EXPORT int32_t sonicorn_pre_request(const sonicorn_context* context, void* state,
                                              const sonicorn_request* request,
                                              sonicorn_response* response, void** exchange);
 
-/* After the response, in reverse order: exactly once for each pre_request that returned OK, also
-   after an error or a disconnect. [request-thread] Since 1.0. */
+/* After the response, in reverse order: exactly once for each pre_request that returned OK, and
+   for each request where the app declares no pre_request; also after an error, a disconnect or a
+   time-out, when the handler may still be running. [request-thread] Since 1.0. */
 SONICORN_EXPORT int32_t sonicorn_post_request(const sonicorn_context* context, void* state,
                                               const sonicorn_request* request,
                                               const sonicorn_outcome* outcome, void* exchange);
 
-/* The client went away before the response ended. [request-thread] Since 1.0. */
+/* The client went away before the response ended: told to the handler's app, whose handler may be
+   running, and to the filters that the request had passed; before post_request. [request-thread]
+   Since 1.0. */
 SONICORN_EXPORT int32_t sonicorn_on_disconnect(const sonicorn_context* context, void* state,
                                                const sonicorn_request* request);
 
@@ -131,18 +135,23 @@ SONICORN_EXPORT int32_t sonicorn_on_websocket_close(const sonicorn_context* cont
                                                     const sonicorn_websocket_end* end);
 
 /* A server event that no attribute of its own takes, or a message of the bus: context->scope says
-   whose, context->event which, context->message what (JSON). [lifecycle-thread] Since 1.0. */
+   whose, context->event which, context->message what (JSON). capability/events.h lists them.
+   [lifecycle-thread] Since 1.0. */
 SONICORN_EXPORT int32_t sonicorn_on_event(const sonicorn_context* context, void* state);
 
-/* First call on each thread that will run this generation's handlers; an error keeps that thread
-   away from it. [request-thread] Since 1.0. */
+/* First call on each thread that will run this generation's request calls. Anything but OK keeps
+   that thread away from it: other threads take its requests, and they fail when there is none.
+   [request-thread] Since 1.0. */
 SONICORN_EXPORT int32_t sonicorn_thread_start(const sonicorn_context* context, void* state);
 
-/* Last call on each thread whose thread_start returned OK. [request-thread] Since 1.0. */
+/* Last call on each thread whose thread_start returned OK, before shutdown. [request-thread]
+   Since 1.0. */
 SONICORN_EXPORT int32_t sonicorn_thread_exit(const sonicorn_context* context, void* state);
 
-/* See SONICORN_RELOAD_...; the new settings are in context->message (JSON). Absent, a change of
-   settings is a new generation. [lifecycle-thread] Since 1.0. */
+/* See SONICORN_RELOAD_...; the new settings are in context->message (JSON), and stay the app's
+   concern: server->settings is what the generation began with. Where it declines or fails, the app
+   goes on with its former settings. Absent, a change of settings is a new generation.
+   [lifecycle-thread] Since 1.0. */
 SONICORN_EXPORT int32_t sonicorn_reload(const sonicorn_context* context, void* state,
                                         uint32_t phase);
 
@@ -152,7 +161,8 @@ SONICORN_EXPORT int32_t sonicorn_save_state(const sonicorn_context* context, voi
                                             sonicorn_blob* saved);
 
 /* A stop or a reload is decided and connections are still open: finish streams, stop intake.
-   Declined means "not yet": say so later through drain/1. [lifecycle-thread] Since 1.0. */
+   Requests may still arrive. Declined means "not yet": say so later through drain/1; the server
+   waits for that until context->deadline_ns. [lifecycle-thread] Since 1.0. */
 SONICORN_EXPORT int32_t sonicorn_drain(const sonicorn_context* context, void* state);
 
 /* After the last request returned: exactly once for each start that returned OK, never from a

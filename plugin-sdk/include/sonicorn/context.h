@@ -17,7 +17,7 @@
 
 /* sonicorn_context.reason: why it happens. */
 #define SONICORN_REASON_NONE 0u
-#define SONICORN_REASON_TERM 1u           /* SIGTERM, or SIGHUP while it means a stop */
+#define SONICORN_REASON_TERM 1u           /* SIGTERM */
 #define SONICORN_REASON_INT 2u            /* SIGINT: Ctrl-C */
 #define SONICORN_REASON_QUIT 3u           /* SIGQUIT */
 #define SONICORN_REASON_RELOAD 4u         /* a reload was asked for */

@@ -11,12 +11,10 @@
 namespace sonicorn::app {
 namespace {
 
-constexpr std::string_view kOffered[] = {"shutdown/1"};
-
 Inspection inspected(const ElfBuilder& elf,
                      const std::filesystem::path& file = "/nowhere/hello.so") {
   const std::string bytes = elf.build();
-  return inspect(bytes, file, kOffered);
+  return inspect(bytes, file, Offer::of_server());
 }
 
 ElfBuilder marked() {

@@ -31,6 +31,16 @@ std::string only_error(std::string_view text, std::string_view id) {
   return outcome.errors.front().message;
 }
 
+TEST_CASE("a capability that is none cannot be withheld") {
+  CHECK(
+      only_error("without = [\"relod\"]\n[[app]]\nfile = \"a.so\"", "config.unknown_capability") ==
+      "etc/app.toml:1:12: \"relod\" is no capability of this server; did you mean \"reload\"?");
+  CHECK(only_error("without = \"reload\"\n[[app]]\nfile = \"a.so\"", "config.wrong_type")
+            .find("an array of capabilities") != std::string::npos);
+  CHECK(only_error("[[app]]\nfile = \"a.so\"\noverrun = \"kil\"", "config.out_of_range")
+            .find("did you mean \"kill\"?") != std::string::npos);
+}
+
 TEST_CASE("every key of the file reaches the configuration") {
   const Outcome outcome = read(R"(
 bind = ["0.0.0.0:80", "unix:run/app.sock"]
@@ -41,6 +51,14 @@ load_time = 2
 skip_broken = true
 runtime_dir = "run"
 log_level = "debug"
+without = ["reload", "bus/1"]
+admin = "run/admin.sock"
+[lifecycle]
+start_time = 6
+call_time = 7
+health_time = 8
+health_interval = 0
+overrun = "wait"
 [limits]
 request_line = 1000
 field = 1001
@@ -49,6 +67,7 @@ head = 1002
 body = 1003
 connections = 12
 queue = 13
+bus_queue = 16
 keep_alive_requests = 14
 head_time = 1
 body_grace = 2
@@ -77,6 +96,13 @@ database = "todo.db"
   CHECK(config.skip_broken);
   CHECK(config.runtime_dir == "etc/run");
   CHECK(config.log_level == core::log::Level::debug);
+  CHECK(config.without == std::vector<std::string>{"reload", "bus/1"});
+  CHECK(config.admin == "etc/run/admin.sock");
+  CHECK(config.lifecycle.start_time == milliseconds(6000));
+  CHECK(config.lifecycle.call_time == milliseconds(7000));
+  CHECK(config.lifecycle.health_time == milliseconds(8000));
+  CHECK(config.lifecycle.health_interval == milliseconds(0));
+  CHECK(config.lifecycle.overrun == Overrun::wait);
   const Limits& limits = config.limits;
   CHECK(limits.request_line == 1000);
   CHECK(limits.field == 1001);
@@ -85,6 +111,7 @@ database = "todo.db"
   CHECK(limits.body == 1003);
   CHECK(limits.connections == 12);
   CHECK(limits.queue == 13);
+  CHECK(limits.bus_queue == 16);
   CHECK(limits.keep_alive_requests == 14);
   CHECK(limits.head_time == milliseconds(1000));
   CHECK(limits.body_grace == milliseconds(2000));
@@ -96,7 +123,7 @@ database = "todo.db"
   CHECK(config.apps[0].file == "etc/hello.so");
   CHECK(config.apps[0].mount == "/");
   CHECK(config.apps[0].settings == "{}");
-  CHECK(config.apps[0].where == "etc/app.toml:25");
+  CHECK(config.apps[0].where == "etc/app.toml:34");
   CHECK(config.apps[1].file == "/opt/todo.so");
   CHECK(config.apps[1].mount == "/todo");
   CHECK(config.apps[1].name == "my-todo");
@@ -159,7 +186,7 @@ TEST_CASE("an unknown key is named with its place and the one that was meant") {
         "etc/app.toml:2:1: unknown key \"bodi\" in limits; did you mean \"body\"?");
   CHECK(only_error("[[app]]\nfile = \"a.so\"\ncertificate = 1", "config.unknown_key") ==
         "etc/app.toml:3:1: unknown key \"certificate\" in app; known here: file, mount, name, "
-        "max_body, "
+        "max_body, overrun, "
         "settings");
   only_error("\"a\\nb\" = 1", "config.unknown_key");
 }

@@ -14,6 +14,7 @@ namespace {
 class NoExecutor final : public Executor {
  public:
   bool submit(std::unique_ptr<PoolCall>&) override { return false; }
+  void submit_owed(std::unique_ptr<PoolCall>) override {}
 };
 
 // A loop without apps, and clients that are connected to it.

@@ -16,12 +16,16 @@ using sonicorn::app::Module;
 using sonicorn::routing::Router;
 
 std::unique_ptr<App> mounted(const std::string& mount) {
-  auto module = Module::load(std::string(SONICORN_FIXTURE_DIR) + "/only_on_request.so",
-                             sonicorn::app::Inspection{});
+  static sonicorn::app::Services services{sonicorn::app::Offer(), sonicorn::config::Config()};
+  sonicorn::app::Inspection inspection;
+  inspection.attributes.add(sonicorn::app::Attribute::on_request);
+  auto module = Module::load(std::string(SONICORN_FIXTURE_DIR) + "/only_on_request.so", inspection);
   REQUIRE(module.has_value());
   auto generation = std::make_unique<Generation>(std::move(*module), Generation::Traits{},
-                                                 sonicorn::app::ServerView::Facts{});
-  return std::make_unique<App>("only_on_request.so", mount, 0, std::move(generation));
+                                                 sonicorn::app::ServerView::Facts{}, services);
+  App::Facts facts;
+  facts.mount = mount;
+  return std::make_unique<App>(std::move(facts), std::move(generation));
 }
 
 }  // namespace

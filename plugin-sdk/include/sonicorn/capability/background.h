@@ -22,8 +22,10 @@ typedef struct sonicorn_background {
   uint32_t reserved; /* 0 */
 
   /* Starts a thread. `name` ends in a zero byte and is copied. `body` runs until it returns; it
-     must do so soon after a stop is requested, which is before shutdown is called. OK, or an error
-     when there can be no thread. [lifecycle-thread] Since 1.0. */
+     must do so soon after a stop is requested, which is before shutdown is called. A thread that
+     does not end by the deadline of the stop is named in the log, and shutdown is not called, for
+     its state is still in use. OK, or an error when there can be no thread. [lifecycle-thread]
+     Since 1.0. */
   int32_t (*start)(const struct sonicorn_server* server, const char* name,
                    void (*body)(struct sonicorn_stop_token* stop, void* argument), void* argument);
 

@@ -19,8 +19,8 @@ typedef struct sonicorn_bus {
   uint32_t size;     /* bytes of this struct */
   uint32_t reserved; /* 0 */
 
-  /* From now on messages on `topic` (ends in a zero byte) reach this app. [any-thread] Since 1.0.
-   */
+  /* From now on messages on `topic` (1 to 200 bytes, ends in a zero byte) reach this app. An error:
+     the topic is malformed, or the app declares no on_event. [any-thread] Since 1.0. */
   int32_t (*subscribe)(const struct sonicorn_server* server, const char* topic);
 
   /* They no longer do. [any-thread] Since 1.0. */

@@ -11,9 +11,9 @@
 
 SONICORN_BEGIN_C
 
-#define SONICORN_CONTROL_RELOAD 1u
-#define SONICORN_CONTROL_DRAIN 2u
-#define SONICORN_CONTROL_STOP 3u
+#define SONICORN_CONTROL_RELOAD 1u /* this app: read its settings again */
+#define SONICORN_CONTROL_DRAIN 2u  /* this app: drain it; its mount answers 503 from then on */
+#define SONICORN_CONTROL_STOP 3u   /* the server: stop it as SIGTERM would, reason admin_stop */
 
 struct sonicorn_server;
 

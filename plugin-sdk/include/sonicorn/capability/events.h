@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * events/1, a promise: on_event is called with the events of these scopes.
+ *
+ * scope    context->event   context->message (JSON)            when
+ * server   "ready"          {"listening": [URL, ...]}          requests may arrive; after ready
+ * server   "reloaded"       ""                                 the configuration was read again
+ * server   "stopping"       what control/1 was told, or ""     a stop is decided; before drain
+ * bus      the topic        the message                        another app, or this, published it
  */
 #ifndef SONICORN_CAPABILITY_EVENTS_H
 #define SONICORN_CAPABILITY_EVENTS_H

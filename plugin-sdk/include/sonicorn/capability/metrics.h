@@ -27,7 +27,8 @@ typedef struct sonicorn_metrics {
 
   /* Finds or makes the metric `name` ([a-z_][a-z0-9_]*) of a SONICORN_METRIC_... kind; `help`
      explains it in a sentence. Both end in a zero byte and are copied. NULL when the name is
-     malformed or has another kind already. [any-thread] Since 1.0. */
+     malformed, is the server's ("sonicorn_..."), or has another kind already, also in another app,
+     and when the app has 1,000 metrics. [any-thread] Since 1.0. */
   struct sonicorn_metric* (*get)(const struct sonicorn_server* server, uint32_t kind,
                                  const char* name, const char* help);
 

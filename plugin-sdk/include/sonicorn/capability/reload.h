@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * reload/1, a promise: this server replaces the app's code while it runs, and calls the attribute
- * reload.
+ * reload/1, a promise: this server reloads apps while it runs, and calls the attribute reload in
+ * the phases that `phases` names.
  */
 #ifndef SONICORN_CAPABILITY_RELOAD_H
 #define SONICORN_CAPABILITY_RELOAD_H

@@ -19,6 +19,8 @@ SONICORN_BEGIN_C
 #define SONICORN_SHUTDOWN_NOT_ON_SECOND_SIGNAL (1u << 2) /* a second stop signal ends at once */
 #define SONICORN_SHUTDOWN_NOT_ON_STUCK_REQUEST \
   (1u << 3) /* a handler of the app outlived the grace */
+#define SONICORN_SHUTDOWN_NOT_ON_STUCK_THREAD \
+  (1u << 4) /* a background thread of the app did not end when it was asked to */
 
 /* Since 1.0. */
 typedef struct sonicorn_shutdown_promise {

@@ -20,7 +20,7 @@ typedef struct sonicorn_timer {
 
   /* Has `callback` called after `delay_ms`, then every `period_ms` (0: once), until cancelled or
      until shutdown begins. The result names the timer and is never 0; 0 means it was refused.
-     [any-thread] Since 1.0. */
+     At most 10,000 wait at a time. [any-thread] Since 1.0. */
   uint64_t (*start)(const struct sonicorn_server* server, uint64_t delay_ms, uint64_t period_ms,
                     void (*callback)(void* argument), void* argument);
 

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <exception>
+#include <string>
+#include <string_view>
+
+#include "app/call_context.hpp"
+
+namespace sonicorn::app {
+
+// Runs one call into an app and turns an exception that leaves it into an error result.
+template <class Call>
+std::int32_t guarded(CallContext& context, Call call) {
+  try {
+    return call();
+  } catch (const std::exception& error) {
+    const std::string text = std::string("it threw: ") + error.what();
+    context.set_error(&context, text.data(), text.size());
+  } catch (...) {
+    constexpr std::string_view kText = "it threw something that is no std::exception";
+    context.set_error(&context, kText.data(), kText.size());
+  }
+  return SONICORN_ERROR;
+}
+
+}  // namespace sonicorn::app

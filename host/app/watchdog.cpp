@@ -1,0 +1,155 @@
+#include "app/watchdog.hpp"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "app/call_context.hpp"
+#include "app/generation.hpp"
+#include "core/backtrace.hpp"
+#include "core/log.hpp"
+
+namespace sonicorn::app {
+namespace {
+
+constexpr std::chrono::milliseconds kSampling{250};
+constexpr std::chrono::milliseconds kPatience{500};  // for a thread to answer with its backtrace
+
+double seconds(std::chrono::nanoseconds time) {
+  return std::chrono::duration_cast<std::chrono::duration<double>>(time).count();
+}
+
+std::string_view consequence(config::Overrun policy) {
+  switch (policy) {
+    case config::Overrun::wait:
+      return "the server waits on";
+    case config::Overrun::abandon:
+      return "the server goes on without it";
+    case config::Overrun::kill:
+      return "the process ends";
+  }
+  return "";
+}
+
+}  // namespace
+
+Watchdog::Watchdog() : thread_([this] { run(); }) {}
+
+Watchdog::~Watchdog() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  changed_.notify_one();
+  thread_.join();
+}
+
+std::uint64_t Watchdog::watch(Call call) {
+  std::uint64_t id;
+  {
+    const std::lock_guard lock(mutex_);
+    id = next_id_++;
+    calls_.emplace(id, std::move(call));
+  }
+  changed_.notify_one();
+  return id;
+}
+
+bool Watchdog::unwatch(std::uint64_t id) {
+  std::unique_lock lock(mutex_);
+  told_.wait(lock, [&] { return telling_ != id; });
+  calls_.erase(id);
+  return overdue_.erase(id) != 0;
+}
+
+void Watchdog::watch_requests(const CallContext& context, std::chrono::milliseconds limit) {
+  {
+    const std::lock_guard lock(mutex_);
+    sampled_.push_back({&context, limit, 0, false, false, {}});
+  }
+  changed_.notify_one();
+}
+
+void Watchdog::forget(const CallContext& context) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(sampled_, [&](const Sampled& each) { return each.context == &context; });
+}
+
+Watchdog::Clock::time_point Watchdog::next_look(Clock::time_point now) const {
+  Clock::time_point next = sampled_.empty() ? Clock::time_point::max() : now + kSampling;
+  for (const auto& [id, call] : calls_) next = std::min(next, call.begun + call.limit);
+  return next;
+}
+
+void Watchdog::run() {
+  ::pthread_setname_np(::pthread_self(), "watchdog");
+  std::unique_lock lock(mutex_);
+  while (!ending_) {
+    const auto now = Clock::now();
+    std::vector<Call> overdue;
+    for (Sampled& each : sampled_) sample(each, now, overdue);
+    const auto late = std::find_if(calls_.begin(), calls_.end(), [&](const auto& entry) {
+      return entry.second.begun + entry.second.limit <= now;
+    });
+    if (late != calls_.end()) {
+      telling_ = late->first;
+      overdue_[telling_] = true;
+      overdue.push_back(std::move(late->second));
+      calls_.erase(late);
+    }
+    if (!overdue.empty()) {
+      lock.unlock();
+      for (const Call& call : overdue) tell(call, now);
+      lock.lock();
+      telling_ = 0;
+      told_.notify_all();
+      continue;
+    }
+    const auto next = next_look(now);
+    if (next == Clock::time_point::max()) {
+      changed_.wait(lock);
+    } else {
+      changed_.wait_until(lock, next);
+    }
+  }
+}
+
+void Watchdog::sample(Sampled& each, Clock::time_point now, std::vector<Call>& overdue) {
+  const CallContext::Running& running = each.context->running;
+  const Generation* const generation = running.generation.load(std::memory_order_acquire);
+  const std::uint32_t call = running.calls.load(std::memory_order_relaxed);
+  if (generation == nullptr || !each.running || call != each.call) {
+    each.running = generation != nullptr;
+    each.call = call;
+    each.told = false;
+    each.since = now;
+    return;
+  }
+  if (each.told || now - each.since < each.limit) return;
+  each.told = true;
+  overdue.push_back({generation->name(),
+                     std::string(name_of(running.attribute.load(std::memory_order_relaxed))),
+                     generation->traits().number, static_cast<pid_t>(each.context->thread_id),
+                     each.since, each.limit, generation->traits().overrun, nullptr});
+}
+
+void Watchdog::tell(const Call& call, Clock::time_point now) {
+  core::log::error(
+      "app {}: {} runs for {:.1f} s, longer than its {:.1f} s (generation {}, thread {}); {}",
+      call.app, call.attribute, seconds(now - call.begun), seconds(call.limit), call.generation,
+      call.thread, consequence(call.policy));
+  if (const auto frames = core::backtrace_of(call.thread, kPatience)) {
+    for (const std::string& line : core::to_lines(*frames)) {
+      core::log::error("app {}: {} is at {}", call.app, call.attribute, line);
+    }
+  } else {
+    core::log::error("app {}: {} has no backtrace: {}", call.app, call.attribute,
+                     frames.error().message);
+  }
+  if (call.policy == config::Overrun::kill) ::_exit(1);
+  if (call.policy == config::Overrun::abandon && call.abandon) call.abandon();
+}
+
+}  // namespace sonicorn::app

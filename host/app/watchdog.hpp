@@ -1,0 +1,83 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "config/config.hpp"
+
+namespace sonicorn::app {
+
+class CallContext;
+
+// Notices calls into apps that outlive their time limit: each is logged once, with the app, the
+// attribute, how long, and the native backtrace of its thread, and then dealt with as the app's
+// policy says. Has a thread of its own. Thread-safe.
+class Watchdog {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  struct Call {
+    std::string app;
+    std::string attribute;
+    std::uint64_t generation = 1;
+    pid_t thread = 0;  // kernel id
+    Clock::time_point begun;
+    std::chrono::milliseconds limit{0};
+    config::Overrun policy = config::Overrun::abandon;
+    // Called on the watchdog's thread where the policy is to abandon the call: nobody waits for it
+    // any more.
+    std::function<void()> abandon;
+  };
+
+  Watchdog();
+  ~Watchdog();
+  Watchdog(const Watchdog&) = delete;
+  Watchdog& operator=(const Watchdog&) = delete;
+
+  // Watches one call that begins now. The result names it; unwatch() ends that, and says whether
+  // the call was found overdue. After unwatch() returned, `abandon` is not running.
+  std::uint64_t watch(Call call);
+  bool unwatch(std::uint64_t id);
+
+  // Watches all calls that requests make on the thread of `context` (CallContext::running), which
+  // stays until forget(). Sampled, so an overrun is told up to a quarter of a second late.
+  void watch_requests(const CallContext& context, std::chrono::milliseconds limit);
+  void forget(const CallContext& context);
+
+ private:
+  struct Sampled {
+    const CallContext* context;
+    std::chrono::milliseconds limit;
+    std::uint32_t call = 0;  // the one seen last
+    bool running = false;
+    bool told = false;
+    Clock::time_point since;
+  };
+
+  void run();
+  void tell(const Call& call, Clock::time_point now);
+  void sample(Sampled& each, Clock::time_point now, std::vector<Call>& overdue);
+  Clock::time_point next_look(Clock::time_point now) const;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::condition_variable told_;
+  std::map<std::uint64_t, Call> calls_;
+  std::map<std::uint64_t, bool> overdue_;  // told, and not yet returned
+  std::vector<Sampled> sampled_;
+  std::uint64_t next_id_ = 1;
+  std::uint64_t telling_ = 0;  // whose overrun is being told, outside the lock
+  bool ending_ = false;
+  std::thread thread_;
+};
+
+}  // namespace sonicorn::app
