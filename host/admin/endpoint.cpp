@@ -16,6 +16,9 @@
 #include <string>
 #include <utility>
 
+// The parser that requests go through is made where they are parsed, as that code is compiled.
+extern template class boost::beast::http::basic_parser<true>;
+
 namespace sonicorn::admin {
 namespace {
 

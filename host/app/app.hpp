@@ -25,7 +25,10 @@ class App {
   };
 
   App(Facts facts, std::unique_ptr<Generation> generation)
-      : facts_(std::move(facts)), owned_(std::move(generation)), serving_(owned_.get()) {}
+      : facts_(std::move(facts)),
+        brought_(facts_.settings),
+        owned_(std::move(generation)),
+        serving_(owned_.get()) {}
 
   const std::string& name() const { return owned_->name(); }
   const std::filesystem::path& file() const { return facts_.file; }
@@ -36,6 +39,9 @@ class App {
   // The settings that the generation has accepted. For the thread that reloads them.
   const std::string& settings() const { return facts_.settings; }
   void set_settings(std::string settings) { facts_.settings = std::move(settings); }
+  // Those that it was brought last, which are the accepted ones when it has answered.
+  const std::string& brought_settings() const { return brought_; }
+  void set_brought_settings(std::string settings) { brought_ = std::move(settings); }
 
   // The newest generation.
   Generation& current() const { return *owned_; }
@@ -55,6 +61,7 @@ class App {
 
  private:
   Facts facts_;
+  std::string brought_;
   std::unique_ptr<Generation> owned_;
   std::atomic<Generation*> serving_;
   std::atomic<bool> healthy_{true};

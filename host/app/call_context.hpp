@@ -40,6 +40,29 @@ class CallContext : public sonicorn_context {
   // Names the attribute that is about to be called; `name` is a literal or outlives the call.
   void set_event(std::string_view name) { event = {name.data(), name.size()}; }
 
+  // Shows other threads that this one calls `attribute` of `generation` now, and names it.
+  void begin_call(Generation& callee, Attribute attribute) {
+    set_event(name_of(attribute));
+    running.count();
+    running.attribute.store(attribute, std::memory_order_relaxed);
+    running.generation.store(&callee, std::memory_order_release);
+  }
+  // What begin_call() says is over when it goes out of scope: the thread is between two requests.
+  class Calls {
+   public:
+    explicit Calls(CallContext& context) : context_(context) {}
+    ~Calls() {
+      context_.set_event(name_of(Attribute::on_request));
+      context_.running.attribute.store(Attribute::on_request, std::memory_order_relaxed);
+      context_.running.generation.store(nullptr, std::memory_order_release);
+    }
+    Calls(const Calls&) = delete;
+    Calls& operator=(const Calls&) = delete;
+
+   private:
+    CallContext& context_;
+  };
+
   // What an app said of a call that went well is not for the next one.
   void forget_error() {
     if (!error_.empty()) error_.clear();

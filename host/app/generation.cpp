@@ -183,8 +183,8 @@ void Generation::on_event(std::uint32_t scope, std::string action, Occasion why)
         "on_event", why, services_.limits.call_time, scope, action,
         [this](CallContext& context) { return attributes_.on_event(&context, state_); }, nullptr);
     if (outcome.result < 0) {
-      core::log::error("app {}: on_event ({}) failed ({}): {}", traits_.name, action,
-                       outcome.result, outcome.error);
+      core::log::error("app {}: on_event ({}) failed ({}, generation {}): {}", traits_.name, action,
+                       outcome.result, traits_.number, outcome.error);
     }
   });
 }
@@ -299,8 +299,8 @@ void Generation::shutdown(Occasion why, Done done) {
         });
     stuck_ = false;
     if (outcome.result != SONICORN_OK) {
-      core::log::error("app {}: shutdown {} ({}): {}", traits_.name,
-                       outcome.result > 0 ? "declined" : "failed", outcome.result,
+      core::log::error("app {}: shutdown {} ({}, generation {}): {}", traits_.name,
+                       outcome.result > 0 ? "declined" : "failed", outcome.result, traits_.number,
                        or_no_text(outcome.error));
     }
     answer->give(std::move(outcome));
@@ -328,7 +328,8 @@ std::uint64_t Generation::start_timer(milliseconds delay, milliseconds period,
         },
         nullptr);
     if (!outcome.ok()) {
-      core::log::error("app {}: the callback of a timer failed: {}", traits_.name, outcome.error);
+      core::log::error("app {}: the callback of a timer failed (generation {}): {}", traits_.name,
+                       traits_.number, outcome.error);
     }
   });
 }
@@ -376,8 +377,9 @@ void Generation::deliver_messages() {
   messages_.clear();
   note_signals("in on_event");
   if (failures > 0) {
-    core::log::error("app {}: on_event failed for {} of {} messages of the bus; the last: {}",
-                     traits_.name, failures, count, or_no_text(error));
+    core::log::error(
+        "app {}: on_event failed for {} of {} messages of the bus (generation {}); the last: {}",
+        traits_.name, failures, count, traits_.number, or_no_text(error));
   }
   if (count == kMessagesAtOnce) lifecycle_.post([this] { deliver_messages(); });
 }

@@ -14,6 +14,7 @@
 #include "app/background.hpp"
 #include "app/bus.hpp"
 #include "app/call_context.hpp"
+#include "app/guarded_call.hpp"
 #include "app/lifecycle_thread.hpp"
 #include "app/module.hpp"
 #include "app/server_view.hpp"
@@ -102,12 +103,26 @@ class Generation final : private AppServices {
   // The request calls run on this thread; `context` is this thread's. An exception that leaves the
   // app is an error with its text. The attribute must be declared.
   std::int32_t on_request(CallContext& context, const sonicorn_request& request,
-                          sonicorn_response& response);
+                          sonicorn_response& response) {
+    return on_request_thread(
+        context, [&] { return attributes_.on_request(&context, state_, &request, &response); });
+  }
   std::int32_t pre_request(CallContext& context, const sonicorn_request& request,
-                           sonicorn_response& response, void** exchange);
+                           sonicorn_response& response, void** exchange) {
+    return on_request_thread(context, [&] {
+      return attributes_.pre_request(&context, state_, &request, &response, exchange);
+    });
+  }
   std::int32_t post_request(CallContext& context, const sonicorn_request& request,
-                            const sonicorn_outcome& outcome, void* exchange);
-  std::int32_t on_disconnect(CallContext& context, const sonicorn_request& request);
+                            const sonicorn_outcome& outcome, void* exchange) {
+    return on_request_thread(context, [&] {
+      return attributes_.post_request(&context, state_, &request, &outcome, exchange);
+    });
+  }
+  std::int32_t on_disconnect(CallContext& context, const sonicorn_request& request) {
+    return on_request_thread(context,
+                             [&] { return attributes_.on_disconnect(&context, state_, &request); });
+  }
 
   // Tells the app of the calling thread, once each (thread_start); false: the app does not want its
   // handlers on it. leave_thread() is the end of that, for all generations that were told.
@@ -115,6 +130,8 @@ class Generation final : private AppServices {
     return !joins_threads_ || joined(context) == Joined::accepted || join_now(context);
   }
   static void leave_thread(CallContext& context);
+  // Whether the app declares thread_start or thread_exit.
+  bool joins_threads() const { return joins_threads_; }
   // Whether the app has refused the thread of `context`, and how many threads of the pool.
   bool refuses(const CallContext& context) const {
     return joins_threads_ && joined(context) == Joined::refused;
@@ -142,8 +159,17 @@ class Generation final : private AppServices {
   Joined joined(const CallContext& context) const;
   bool join_now(CallContext& context);
   template <class RequestCall>
-  std::int32_t on_request_thread(CallContext& context, RequestCall call);
-  void prepare(CallContext& context) const;
+  std::int32_t on_request_thread(CallContext& context, const RequestCall& call) {
+    prepare(context);
+    if (!traits_.serial) return guarded(context, call);
+    const std::lock_guard lock(serial_);
+    return guarded(context, call);
+  }
+  void prepare(CallContext& context) const {
+    context.server = server_.abi();
+    context.generation = traits_.number;
+    context.forget_error();
+  }
 
   std::uint64_t start_timer(std::chrono::milliseconds delay, std::chrono::milliseconds period,
                             void (*callback)(void*), void* argument) override;

@@ -2,7 +2,6 @@
 #include <utility>
 
 #include "app/generation.hpp"
-#include "app/guarded_call.hpp"
 #include "core/log.hpp"
 
 // The calls that requests make, on the threads of requests.
@@ -31,48 +30,6 @@ class AboutThread {
 
 }  // namespace
 
-void Generation::prepare(CallContext& context) const {
-  context.server = server_.abi();
-  context.generation = traits_.number;
-  context.forget_error();
-}
-
-template <class RequestCall>
-std::int32_t Generation::on_request_thread(CallContext& context, RequestCall call) {
-  prepare(context);
-  if (!traits_.serial) return guarded(context, call);
-  const std::lock_guard lock(serial_);
-  return guarded(context, call);
-}
-
-std::int32_t Generation::on_request(CallContext& context, const sonicorn_request& request,
-                                    sonicorn_response& response) {
-  return on_request_thread(
-      context, [&] { return attributes_.on_request(&context, state_, &request, &response); });
-}
-
-std::int32_t Generation::pre_request(CallContext& context, const sonicorn_request& request,
-                                     sonicorn_response& response, void** exchange) {
-  const RunningCall running(context, *this, Attribute::pre_request);
-  return on_request_thread(context, [&] {
-    return attributes_.pre_request(&context, state_, &request, &response, exchange);
-  });
-}
-
-std::int32_t Generation::post_request(CallContext& context, const sonicorn_request& request,
-                                      const sonicorn_outcome& outcome, void* exchange) {
-  const RunningCall running(context, *this, Attribute::post_request);
-  return on_request_thread(context, [&] {
-    return attributes_.post_request(&context, state_, &request, &outcome, exchange);
-  });
-}
-
-std::int32_t Generation::on_disconnect(CallContext& context, const sonicorn_request& request) {
-  const RunningCall running(context, *this, Attribute::on_disconnect);
-  return on_request_thread(context,
-                           [&] { return attributes_.on_disconnect(&context, state_, &request); });
-}
-
 Generation::Joined Generation::joined(const CallContext& context) const {
   const auto entry = std::find_if(context.joined.begin(), context.joined.end(),
                                   [this](const auto& each) { return each.first == this; });
@@ -90,9 +47,11 @@ bool Generation::join_now(CallContext& context) {
         on_request_thread(context, [&] { return attributes_.thread_start(&context, state_); });
     accepted = result == SONICORN_OK;
     if (!accepted) {
-      core::log::error("app {}: thread_start {} on thread {} ({}): {}; its requests run on others",
-                       traits_.name, result > 0 ? "declined" : "failed", context.thread_id, result,
-                       context.take_error());
+      core::log::error(
+          "app {}: thread_start {} on thread {} ({}, generation {}): {}; its requests run on "
+          "others",
+          traits_.name, result > 0 ? "declined" : "failed", context.thread_id, result,
+          traits_.number, context.take_error());
     }
   }
   if (!accepted && context.thread_role == SONICORN_THREAD_POOL) {
@@ -110,8 +69,8 @@ void Generation::leave_thread(CallContext& context) {
     const std::int32_t result = generation->on_request_thread(
         context, [&, g = generation] { return g->attributes_.thread_exit(&context, g->state_); });
     if (result != SONICORN_OK) {
-      core::log::error("app {}: thread_exit failed ({}): {}", generation->name(), result,
-                       context.take_error());
+      core::log::error("app {}: thread_exit failed ({}, generation {}): {}", generation->name(),
+                       result, generation->traits().number, context.take_error());
     }
   }
 }

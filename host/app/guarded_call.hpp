@@ -8,11 +8,10 @@
 
 namespace sonicorn::app {
 
-// Runs one call into an app and turns an exception that leaves it into an error result.
-template <class Call>
-std::int32_t guarded(CallContext& context, Call call) {
+// Tells the exception that is being handled as the error of the call; inside a catch block only.
+[[gnu::cold, gnu::noinline]] inline std::int32_t error_of_exception(CallContext& context) {
   try {
-    return call();
+    throw;
   } catch (const std::exception& error) {
     const std::string text = std::string("it threw: ") + error.what();
     context.set_error(&context, text.data(), text.size());
@@ -21,6 +20,16 @@ std::int32_t guarded(CallContext& context, Call call) {
     context.set_error(&context, kText.data(), kText.size());
   }
   return SONICORN_ERROR;
+}
+
+// Runs one call into an app and turns an exception that leaves it into an error result.
+template <class Call>
+inline std::int32_t guarded(CallContext& context, const Call& call) {
+  try {
+    return call();
+  } catch (...) {
+    return error_of_exception(context);
+  }
 }
 
 }  // namespace sonicorn::app

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "core/log.hpp"
+#include "http/abi_request.hpp"
 #include "http/loop.hpp"
 
 namespace sonicorn::http {
@@ -148,25 +149,42 @@ Engine::Step Connection::accept_body(std::string_view input, std::size_t& used) 
   return step;
 }
 
+// Whoever stops the server marks the thread as cut and then looks at what runs; this looks in the
+// other order, so one of the two sees the other.
+inline void Connection::call(app::Generation& generation) {
+  app::CallContext::Running& running = loop_.context_.running;
+  running.count();
+  running.generation.store(&generation);
+  if (loop_.cut_.load()) {
+    close();
+  } else if (generation.traits().blocking || !generation.join_thread(loop_.context_)) {
+    call_on_pool(&generation);
+  } else {
+    call_here(generation);
+  }
+  running.generation.store(nullptr, std::memory_order_release);
+}
+
+inline void Connection::call_here(app::Generation& generation) {
+  Request& now = request();
+  AppResponse& response = loop_.response_;
+  response.reset();
+  const sonicorn_request as_abi = abi_request(now, *app_, {remote_.data(), remote_size_});
+  loop_.context_.deadline_ns = loop_.deadline_ns();
+  const std::int32_t result = generation.on_request(loop_.context_, as_abi, response);
+  if (result == SONICORN_OK) return send(now, response);
+  fail(now, response, result, result < 0 ? loop_.context_.take_error() : std::string());
+}
+
 void Connection::serve() {
   // The clock of what comes next starts with it.
   if (phase_ != Phase::idle) loop_.enter(*this, Phase::idle);
   Request& now = request();
-  if (loop_.router_.follows() && !now.server_wide) [[unlikely]] {
-    std::unique_ptr<Passage> passage = loop_.take_passage();
-    if (passage->begin(loop_.router_, now.path, app_)) {
-      passage_ = std::move(passage);
-    } else {
-      loop_.give_back(std::move(passage));
-    }
-  }
-  if (passage_ != nullptr && passage_->is_closed()) {
-    refuse(now, refusals::kDrained);
-  } else if (passage_ != nullptr && app_ == nullptr) {
-    call(nullptr);
+  if (loop_.router_.follows() && serve_followed(now)) [[unlikely]] {
+    // It is done.
   } else if (app_ != nullptr) {
     app::Generation* const generation = app_->serving();
-    generation != nullptr ? call(generation) : refuse(now, refusals::kDrained);
+    generation != nullptr ? call(*generation) : refuse(now, refusals::kDrained);
   } else if (now.server_wide) {
     loop_.response_.reset();
     loop_.response_.status = 204;
@@ -180,41 +198,6 @@ void Connection::serve() {
   give_back(held_);
 }
 
-// Whoever stops the server marks the thread as cut and then looks at what runs; this looks in the
-// other order, so one of the two sees the other.
-void Connection::call(app::Generation* generation) {
-  app::CallContext::Running& running = loop_.context_.running;
-  running.count();
-  running.generation.store(generation != nullptr ? generation : passage_->first());
-  if (loop_.cut_.load()) {
-    close();
-  } else if (passage_ != nullptr
-                 ? passage_->blocking() || !passage_->join(loop_.context_)
-                 : generation->traits().blocking || !generation->join_thread(loop_.context_)) {
-    call_on_pool(generation);
-  } else {
-    call_here(generation);
-  }
-  running.generation.store(nullptr, std::memory_order_release);
-}
-
-void Connection::call_here(app::Generation* generation) {
-  Request& now = request();
-  AppResponse& response = loop_.response_;
-  response.reset();
-  const std::string_view remote(remote_.data(), remote_size_);
-  loop_.context_.deadline_ns = loop_.deadline_ns();
-  std::int32_t result;
-  if (passage_ != nullptr) [[unlikely]] {
-    result = passage_->run(loop_.context_, now, remote, response);
-  } else {
-    const sonicorn_request as_abi = abi_request(now, *app_, remote);
-    result = generation->on_request(loop_.context_, as_abi, response);
-  }
-  if (result == SONICORN_OK) return send(now, response);
-  fail(now, response, result, result < 0 ? loop_.context_.take_error() : std::string());
-}
-
 void Connection::call_on_pool(app::Generation* generation) {
   std::unique_ptr<PoolCall> call = loop_.take_call();
   call->request = held_ ? std::move(held_) : std::exchange(loop_.request_, loop_.take_request());
@@ -222,7 +205,10 @@ void Connection::call_on_pool(app::Generation* generation) {
   call->remote.assign(remote_.data(), remote_size_);
   call->app = app_;
   call->generation = generation;
-  call->passage = std::move(passage_);
+  if (passage_ != nullptr) {
+    call->passage = std::move(*std::exchange(passage_, nullptr));
+    call->passage->share();
+  }
   call->deadline_ns = loop_.deadline_ns();
   call->home = &loop_;
   call->connection = this;
@@ -232,7 +218,7 @@ void Connection::call_on_pool(app::Generation* generation) {
     loop_.enter(*this, Phase::handling);
     return;
   }
-  passage_ = std::move(call->passage);
+  if (call->passage != nullptr) passage_ = &call->passage;
   refuse(*call->request, refusals::kBusy);
   loop_.give_back(std::move(call));
 }
@@ -241,9 +227,10 @@ void Connection::on_answer(std::unique_ptr<PoolCall> call) {
   call_ = nullptr;
   try {
     app_ = call->app;
-    passage_ = std::move(call->passage);
+    if (call->passage != nullptr) passage_ = &call->passage;
     if (call->result == SONICORN_OK) {
-      send(*call->request, call->response);
+      passage_ != nullptr ? send_followed(*call->request, call->response)
+                          : send(*call->request, call->response);
     } else {
       fail(*call->request, call->response, call->result, call->error);
     }
@@ -267,35 +254,26 @@ void Connection::fail(const Request& to, AppResponse& response, std::int32_t res
                       const std::string& error) {
   response.drop();
   if (result > 0) return refuse(to, refusals::kNotFound);
-  const bool by_passage = passage_ != nullptr && passage_->failed_app() != nullptr;
-  core::log::error("app {}: {} failed ({}): {}",
-                   by_passage ? passage_->failed_app()->name() : app_->name(),
-                   by_passage ? passage_->failed_attribute() : "on_request", result,
+  const bool by_passage = passage_ != nullptr && (*passage_)->failed_app() != nullptr;
+  const app::App& failed = by_passage ? *(*passage_)->failed_app() : *app_;
+  core::log::error("app {}: {} failed ({}, generation {}): {}", failed.name(),
+                   by_passage ? (*passage_)->failed_attribute() : "on_request", result,
+                   failed.current().traits().number,
                    error.empty() ? "it gave no text (sonicorn_fail)" : error);
   refuse(to, refusals::kAppFailed);
 }
 
 void Connection::send(const Request& to, AppResponse& response) {
   if (const std::string_view fault = ResponseWriter::fault_of(response); !fault.empty()) {
-    core::log::error("app {}: its response cannot be sent: {}",
-                     app_ != nullptr ? app_->name() : "-", fault);
-    response.drop();
-    return refuse(to, refusals::kAppFailed);
+    return refuse_fault(to, response, fault);
   }
-  count_request(to);
-  if (passage_ != nullptr && passage_->has_fields()) [[unlikely]]
-    passage_->set_fields(response);
-  const std::uint32_t status = response.status;
-  const std::uint64_t body_size = to.head_only ? 0 : response.body.size;
-  Output& out = output();
-  loop_.writer_.write(out, to, response, ending_);
-  send_borrowed(to, response);
-  if (passage_ != nullptr) [[unlikely]]
-    complete(to, status, body_size);
+  write_answer(to, response);
 }
 
-void Connection::send_borrowed(const Request& to, const AppResponse& response) {
+void Connection::write_answer(const Request& to, AppResponse& response) {
+  count_request(to);
   Output& out = output();
+  loop_.writer_.write(out, to, response, ending_);
   // The memory behind what is borrowed is the request's or the response's, and both are used again.
   // Only a request can be kept from that.
   if (!out.fleeting()) return;
@@ -305,34 +283,11 @@ void Connection::send_borrowed(const Request& to, const AppResponse& response) {
   if (!closed() && !echoing_) output().keep();
 }
 
-// The response is written: whoever followed the request is told once it has ended.
-void Connection::complete(const Request& to, std::uint32_t status, std::uint64_t body_size) {
-  std::unique_ptr<Passage> passage = std::move(passage_);
-  if (passage->result() == 0) passage->set_result(SONICORN_OUTCOME_SENT);
-  passage->set_answer(passage->result(), status, body_size);
-  if (!closed() && !stalled_) flush();
-  const std::string_view remote(remote_.data(), remote_size_);
-  if (closed()) {
-    passage->set_result(SONICORN_OUTCOME_DISCONNECTED);
-  } else if (stalled_) {
-    passage->end = sent_ + output().size();
-    passage->request = to.clone();
-    passage->next = std::move(unsent_);
-    unsent_ = std::move(passage);
-    return;
-  }
-  loop_.finish(std::move(passage), to, remote);
-}
-
-// The responses that were on their way have ended, all those that were not sent as `result` says.
-void Connection::end_passages(std::uint32_t result) {
-  while (unsent_ != nullptr) {
-    std::unique_ptr<Passage> passage = std::move(unsent_);
-    unsent_ = std::move(passage->next);
-    if (passage->end > sent_) passage->set_result(result);
-    const std::unique_ptr<Request> request = std::move(passage->request);
-    loop_.finish(std::move(passage), *request, {remote_.data(), remote_size_});
-  }
+void Connection::refuse_fault(const Request& to, AppResponse& response, std::string_view fault) {
+  core::log::error("app {}: its response cannot be sent: {}", app_ != nullptr ? app_->name() : "-",
+                   fault);
+  response.drop();
+  refuse(to, refusals::kAppFailed);
 }
 
 // After it was answered.
@@ -354,18 +309,8 @@ void Connection::count_request(const Request& to) {
 void Connection::refuse(const Request& to, const Refusal& refusal) {
   count_request(to);
   const bool json = ResponseWriter::wants_json(to);
-  if (passage_ == nullptr) [[likely]] {
-    loop_.writer_.write_refusal(output(), refusal, json, to.head_only, ending_, to.version == 10);
-    return;
-  }
-  if (refusal.status == 500) passage_->set_result(SONICORN_OUTCOME_FAILED);
-  AppResponse& response = loop_.response_;
-  response.reset();
-  ResponseWriter::fill_in(response, refusal, json);
-  const std::uint64_t body_size = to.head_only ? 0 : response.body.size;
-  if (passage_->has_fields()) passage_->set_fields(response);
-  loop_.writer_.write(output(), to, response, ending_);
-  complete(to, refusal.status, body_size);
+  if (passage_ != nullptr) return refuse_followed(to, refusal, json);
+  loop_.writer_.write_refusal(output(), refusal, json, to.head_only, ending_, to.version == 10);
 }
 
 void Connection::refuse_and_end(const Refusal& refusal) {
@@ -515,8 +460,11 @@ void Connection::expire() {
       PoolCall* const given_up = std::exchange(call_, nullptr);
       given_up->connection = nullptr;
       ending_ = true;
+      std::unique_ptr<Passage> owing;
       if (given_up->passage != nullptr) {
-        passage_ = given_up->passage->give_up(SONICORN_OUTCOME_TIMED_OUT);
+        owing =
+            given_up->passage->give_up(SONICORN_OUTCOME_TIMED_OUT, refusals::kAppTooSlow.status);
+        passage_ = &owing;
       }
       refuse(*given_up->request, refusals::kAppTooSlow);
       refused_ = true;
@@ -560,16 +508,6 @@ void Connection::close() {
   loop_.give_back(std::move(held_));
   loop_.retire(*this);
   if (unsent_ != nullptr) end_passages(SONICORN_OUTCOME_DISCONNECTED);
-}
-
-// Nobody waits for its answer any more. The pool may be working on it.
-void Connection::abandon(PoolCall& call) {
-  call.connection = nullptr;
-  if (call.passage == nullptr) return;
-  std::unique_ptr<Passage> owing = call.passage->give_up(SONICORN_OUTCOME_DISCONNECTED);
-  if (owing->owes()) {
-    loop_.finish(std::move(owing), *call.request->clone(), {remote_.data(), remote_size_});
-  }
 }
 
 }  // namespace sonicorn::http

@@ -84,20 +84,26 @@ class Connection final : public PollTarget,
   Engine::Step accept_body(std::string_view input, std::size_t& used);
   void serve();
   void expire();
-  void call(app::Generation* generation);
-  void call_here(app::Generation* generation);
+  void call(app::Generation& generation);
+  void call_here(app::Generation& generation);
   void call_on_pool(app::Generation* generation);
   void send(const Request& to, AppResponse& response);
-  void complete(const Request& to, std::uint32_t status, std::uint64_t body_size);
-  void end_passages(std::uint32_t result);
-  void abandon(PoolCall& call);
-  void send_borrowed(const Request& to, const AppResponse& response);
   void give_back(std::unique_ptr<Request>& request);
   void fail(const Request& to, AppResponse& response, std::int32_t result,
             const std::string& error);
   void refuse(const Request& to, const Refusal& refusal);
+  void write_answer(const Request& to, AppResponse& response);
+  void refuse_fault(const Request& to, AppResponse& response, std::string_view fault);
   void refuse_and_end(const Refusal& refusal);
   void count_request(const Request& to);
+
+  // For requests that apps follow (connection_followed.cpp).
+  bool serve_followed(Request& now);
+  void send_followed(const Request& to, AppResponse& response);
+  void refuse_followed(const Request& to, const Refusal& refusal, bool json);
+  void complete(const Request& to, std::uint32_t status, std::uint64_t body_size);
+  void end_passages(std::uint32_t result);
+  void abandon(PoolCall& call);
 
   Output& output();
   bool flush();
@@ -124,15 +130,16 @@ class Connection final : public PollTarget,
   std::uint64_t served_ = 0;
   std::chrono::steady_clock::time_point since_;
   Engine engine_;
-  app::App* app_ = nullptr;           // of the request in hand
-  std::unique_ptr<Passage> passage_;  // of the request in hand; null: nobody follows it
-  std::unique_ptr<Passage> unsent_;   // of responses that have not ended, the newest first
-  std::uint64_t sent_ = 0;            // bytes, in all
-  PoolCall* call_ = nullptr;          // on the pool, for this connection
-  std::unique_ptr<Request> held_;     // a request that is not whole yet
-  std::unique_ptr<Output> pending_;   // what the peer has not read yet
-  std::unique_ptr<Request> echoed_;   // owns a body that pending_ borrows
-  ByteBuffer carry_;                  // input that is not consumed yet
+  app::App* app_ = nullptr;                      // of the request in hand
+  std::unique_ptr<Passage>* passage_ = nullptr;  // of the request in hand, where it is owned; null:
+                                                 // nobody follows it
+  std::unique_ptr<Passage> unsent_;  // of responses that have not ended, the newest first
+  std::uint64_t sent_ = 0;           // bytes, in all
+  PoolCall* call_ = nullptr;         // on the pool, for this connection
+  std::unique_ptr<Request> held_;    // a request that is not whole yet
+  std::unique_ptr<Output> pending_;  // what the peer has not read yet
+  std::unique_ptr<Request> echoed_;  // owns a body that pending_ borrows
+  ByteBuffer carry_;                 // input that is not consumed yet
 };
 
 }  // namespace sonicorn::http

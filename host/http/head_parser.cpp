@@ -8,6 +8,9 @@
 #include "http/characters.hpp"
 #include "http/target.hpp"
 
+// Here alone, so that what parses requests is compiled as this file is; others declare it extern.
+template class boost::beast::http::basic_parser<true>;
+
 namespace sonicorn::http {
 namespace {
 

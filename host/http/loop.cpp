@@ -11,6 +11,8 @@
 #include <new>
 #include <system_error>
 
+#include "http/passage_run.hpp"
+
 namespace sonicorn::http {
 namespace {
 
@@ -261,33 +263,13 @@ std::unique_ptr<PoolCall> Loop::take_call() {
 }
 
 void Loop::give_back(std::unique_ptr<PoolCall> call) {
-  give_back(std::move(call->passage));
   give_back(std::move(call->request));
   call->clear();
   if (spare_calls_.size() < kSpares) spare_calls_.push_back(std::move(call));
 }
 
-std::unique_ptr<Passage> Loop::take_passage() {
-  return spare_passage_ != nullptr ? std::move(spare_passage_) : std::make_unique<Passage>();
-}
-
-void Loop::give_back(std::unique_ptr<Passage> passage) {
-  if (passage == nullptr || spare_passage_ != nullptr) return;
-  give_back(std::move(passage->request));
-  spare_passage_ = std::move(passage);
-}
-
-// Ends a request's way when its response has ended: here, or on the pool when somebody on it may
-// block.
-void Loop::finish(std::unique_ptr<Passage> passage, const Request& request,
-                  std::string_view remote) {
-  if (!passage->owes()) return give_back(std::move(passage));
-  if (!passage->blocking()) {
-    static_cast<void>(passage->join(context_));
-    context_.deadline_ns = deadline_ns();
-    passage->finish(context_, request, remote);
-    return give_back(std::move(passage));
-  }
+void Loop::finish_on_pool(std::unique_ptr<Passage>& passage, const Request& request,
+                          std::string_view remote) {
   std::unique_ptr<PoolCall> call = take_call();
   if (passage->request == nullptr) passage->request = request.clone();
   passage->remote.assign(remote);

@@ -99,9 +99,21 @@ class Loop final : private PollTarget {
   void give_back(std::unique_ptr<Request> request);
   std::unique_ptr<PoolCall> take_call();
   void give_back(std::unique_ptr<PoolCall> call);
-  std::unique_ptr<Passage> take_passage();
-  void give_back(std::unique_ptr<Passage> passage);
-  void finish(std::unique_ptr<Passage> passage, const Request& request, std::string_view remote);
+  std::unique_ptr<Passage>& passage() {
+    if (passage_ == nullptr) passage_ = std::make_unique<Passage>();
+    return passage_;
+  }
+  // Ends a request's way when its response has ended: here, or on the pool when somebody on it may
+  // block.
+  void finish(std::unique_ptr<Passage>& passage, const Request& request, std::string_view remote) {
+    if (!passage->owes()) return;
+    if (passage->blocking()) return finish_on_pool(passage, request, remote);
+    static_cast<void>(passage->join(context_));
+    context_.deadline_ns = deadline_ns();
+    passage->finish(context_, request, remote);
+  }
+  void finish_on_pool(std::unique_ptr<Passage>& passage, const Request& request,
+                      std::string_view remote);
 
   const routing::Router& router_;
   const config::Limits& limits_;
@@ -131,7 +143,7 @@ class Loop final : private PollTarget {
   std::vector<std::unique_ptr<Request>> spare_requests_;
   std::size_t spare_bytes_ = 0;  // what they keep for bodies
   std::vector<std::unique_ptr<PoolCall>> spare_calls_;
-  std::unique_ptr<Passage> spare_passage_;
+  std::unique_ptr<Passage> passage_;  // lent, too; null after it was taken
 
   std::mutex completed_mutex_;
   PoolCall* completed_ = nullptr;  // owned, the latest first

@@ -2,7 +2,6 @@
 
 #include <sonicorn/attributes.h>
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -17,18 +16,13 @@
 
 namespace sonicorn::http {
 
-// The request as the ABI has it, for `app`.
-sonicorn_request abi_request(const Request& request, const app::App& app, std::string_view remote);
-
 // The way of one request through the filters of its path (pre_request, in load order), to its
 // handler, and, when the response has ended, back (on_disconnect, then post_request in reverse
-// order). It exists only for requests that some app wants to follow. Each pre_request that returned
-// OK gets its post_request exactly once, whoever runs the way, and however it ends: one thread at a
-// time works on it, but for give_up().
+// order). It exists only for requests that some app follows. Each pre_request that returned OK gets
+// its post_request exactly once, however the response ends. One thread at a time works on it, but
+// for give_up(). Reused from request to request.
 class Passage {
  public:
-  using Clock = std::chrono::steady_clock;
-
   Passage() = default;
   Passage(const Passage&) = delete;
   Passage& operator=(const Passage&) = delete;
@@ -42,19 +36,22 @@ class Passage {
   // Whether some code on it may block.
   bool blocking() const { return blocking_; }
   // Tells every app on it of this thread; false: one of them refuses it (thread_start).
-  bool join(app::CallContext& context) const;
+  bool join(app::CallContext& context) const { return !joins_ || join_all(context); }
   // Some generation on it, the handler's if there is one.
-  app::Generation* first() const;
+  app::Generation* first() const { return steps_.back().generation; }
 
-  // Every generation on it, for who counts calls.
+  // Every generation on it.
   template <class Use>
   void each_generation(Use use) const {
     for (const Step& step : steps_) use(*step.generation);
   }
 
+  // From here on run() is for another thread, and give_up() may come from this one.
+  void share() { shared_ = true; }
+
   // Calls each pre_request and then the handler, on this thread. The result is the handler's, or
   // OK where a filter answered: `response` is to be sent; above 0: there is none; below 0: the app
-  // and attribute of failed_in() failed.
+  // and attribute of failed_app() and failed_attribute() failed.
   std::int32_t run(app::CallContext& context, const Request& request, std::string_view remote,
                    AppResponse& response);
   const app::App* failed_app() const { return failed_app_; }
@@ -66,25 +63,33 @@ class Passage {
 
   // The client is answered or gone while run() may still be under way on another thread, which will
   // call no filter or handler any more. What was passed so far, the result owes; `result` is how
-  // the response ended, SONICORN_OUTCOME_...
-  std::unique_ptr<Passage> give_up(std::uint32_t result);
+  // the response ended, SONICORN_OUTCOME_..., and `status` what was sent, or 0.
+  std::unique_ptr<Passage> give_up(std::uint32_t result, std::uint32_t status);
 
-  // How the response ended.
-  void set_answer(std::uint32_t result, std::uint32_t status, std::uint64_t body_size);
+  // How the response ended, SONICORN_OUTCOME_...; 0: not known yet.
   void set_result(std::uint32_t result) { outcome_.result = result; }
   std::uint32_t result() const { return outcome_.result; }
+  void set_answer(std::uint32_t status, std::uint64_t body_size) {
+    outcome_.status = status;
+    outcome_.body_size = body_size;
+  }
 
   // Whether anything is to be called when the response has ended as it did.
-  bool owes() const;
+  bool owes() const {
+    return owed_ > 0 || (watched_ && outcome_.result == SONICORN_OUTCOME_DISCONNECTED);
+  }
+  // Whether an app on it wants to hear of a disconnect.
+  bool watches() const { return watched_; }
   // Calls that, on this thread, for the request that it was.
   void finish(app::CallContext& context, const Request& request, std::string_view remote);
   void finish(app::CallContext& context) { finish(context, *request, remote); }
 
-  // What finish() needs when it is called later. Null while the request is somebody else's.
+  // For a passage that waits: what finish() needs, where the response ends among the bytes of its
+  // connection, and the list of those that wait.
   std::unique_ptr<Request> request;
   std::string remote;
-  std::uint64_t end = 0;          // where the response ends among the bytes of its connection
-  std::unique_ptr<Passage> next;  // in the list of its connection
+  std::uint64_t end = 0;
+  std::unique_ptr<Passage> next;
 
  private:
   struct Step {
@@ -92,29 +97,56 @@ class Passage {
     app::Generation* generation = nullptr;
     void* exchange = nullptr;
     bool passed = false;   // its post_request is owed
-    bool reached = false;  // it was called, or is the handler: it hears of a disconnect
+    bool reached = false;  // its code was called: it hears of a disconnect
   };
 
-  bool pass(Step& step, void* exchange);
-  std::int32_t filter(Step& step, app::CallContext& context, const Request& request,
-                      std::string_view remote, AppResponse& response, bool& goes_on);
+  static std::uint64_t now_ns();
+  bool begin_again(const app::App* app);
+  bool find_way(const routing::Router& router, std::string_view path, app::App* app);
+  void add(app::App& app);
+  bool join_all(app::CallContext& context) const;
+  template <bool kShared>
+  std::int32_t run_steps(app::CallContext& context, const Request& request, std::string_view remote,
+                         AppResponse& response);
+  template <bool kShared>
+  bool reach(Step& step, bool passes, void* exchange);
+  std::int32_t post_at_once(Step& step, void* exchange, app::CallContext& context,
+                            const Request& request, std::string_view remote);
+  void tell_failure(const Step& step, std::string_view attribute, std::int32_t result,
+                    app::CallContext& context);
+  std::int32_t fail_unsound(const Step& step, app::CallContext& context);
   bool take_fields(const AppResponse& response, const app::App& from);
-  void call_post(Step& step, app::CallContext& context, const Request& request,
-                 std::string_view remote);
+  const sonicorn_request& request_for(const Step& step, const Request& request,
+                                      std::string_view remote);
+  void tell_of_disconnect(app::CallContext& context, const Request& request,
+                          std::string_view remote);
+  void call_post(Step& step, sonicorn_outcome& outcome, app::CallContext& context,
+                 const Request& request, std::string_view remote);
   std::int32_t fail(const Step& step, std::string_view attribute, std::int32_t result);
 
+  // The way itself, which most requests for an app share.
+  const app::App* app_ = nullptr;
+  bool is_fixed_ = false;    // the same for every path of the app
   std::vector<Step> steps_;  // filters in order; the handler last
   bool has_handler_ = false;
   bool blocking_ = false;
   bool closed_ = false;
+  bool joins_ = false;    // an app on it is told of threads
+  bool watched_ = false;  // an app on it is told of disconnects
+
+  unsigned owed_ = 0;  // post_requests
   const app::App* failed_app_ = nullptr;
   std::string_view failed_attribute_;
   std::vector<std::pair<std::string, std::string>> fields_;
-  Clock::time_point begun_;
+  std::uint64_t begun_ns_ = 0;  // CLOCK_MONOTONIC
   sonicorn_outcome outcome_{};
+  sonicorn_request as_abi_{};  // as the apps of one mount see it
+  const Request* as_abi_of_ = nullptr;
 
+  bool shared_ = false;
   std::mutex mutex_;            // between run() and give_up()
   std::uint32_t given_up_ = 0;  // how the response ended meanwhile
+  std::uint32_t given_up_status_ = 0;
 };
 
 }  // namespace sonicorn::http

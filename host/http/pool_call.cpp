@@ -1,5 +1,7 @@
 #include "http/pool_call.hpp"
 
+#include "http/passage_run.hpp"
+
 namespace sonicorn::http {
 
 void PoolCall::run(app::CallContext& context) {

@@ -33,10 +33,14 @@ std::string what_it_does(const app::Generation& generation, const app::App& app)
   return "runs, and answers no requests";
 }
 
-// "failed (-1): no database", "declined (1): ...", "did not return within its time".
-std::string text_of(const app::Outcome& outcome) {
-  if (outcome.overdue) return "did not return within its time";
-  return fmt::format("{} ({}): {}", outcome.result > 0 ? "declined" : "failed", outcome.result,
+// "failed (-1, generation 1): no database", "declined (1, ...", "did not return within its time".
+std::string text_of(const app::App& app, const app::Outcome& outcome) {
+  const std::uint64_t generation = app.current().traits().number;
+  if (outcome.overdue) {
+    return fmt::format("did not return within its time (generation {})", generation);
+  }
+  return fmt::format("{} ({}, generation {}): {}", outcome.result > 0 ? "declined" : "failed",
+                     outcome.result, generation,
                      outcome.error.empty() ? "it gave no text (sonicorn_fail)" : outcome.error);
 }
 
@@ -97,12 +101,12 @@ bool Apps::start_one(app::App& app) {
   const app::Outcome started = outcome_of([&](auto done) { generation.start(std::move(done)); });
   starting_ = nullptr;
   if (!started.ok()) {
-    drop(app, fmt::format("start {}", text_of(started)));
+    drop(app, fmt::format("start {}", text_of(app, started)));
     return false;
   }
   const app::Outcome health = outcome_of([&](auto done) { generation.health(std::move(done)); });
   if (health.ok()) return true;
-  drop(app, fmt::format("health {}", text_of(health)));
+  drop(app, fmt::format("health {}", text_of(app, health)));
   // It has started, so it is shut down; with the others when the server ends for it.
   if (config_.skip_broken) {
     generation.shutdown({.reason = SONICORN_REASON_START_FAILED,
@@ -120,24 +124,32 @@ void Apps::drop(app::App& app, const std::string& why) {
              app.file().string(), app.name(), why);
 }
 
-void Apps::begin_serving(const std::string& message) {
+void Apps::make_ready(std::function<void()> done) {
+  const auto unready = std::make_shared<std::size_t>(started_.size());
+  if (started_.empty()) return done();
   for (app::App* const app : started_) {
+    app->current().ready(
+        {.deadline = {}, .message = {}}, [this, app, unready, done](const app::Outcome& outcome) {
+          asio::post(io_, [app, unready, done, outcome] {
+            if (outcome.ok()) {
+              app->set_ready();
+            } else {
+              log::error("app {}: ready {}; the server does not report itself ready", app->name(),
+                         text_of(*app, outcome));
+            }
+            if (--*unready == 0) done();
+          });
+        });
+  }
+}
+
+void Apps::begin_serving(const std::string& message) {
+  for (const app::App* const app : started_) {
     log::info("app {}: generation {} {}", app->name(), app->current().traits().number,
               what_it_does(app->current(), *app));
-    tell_ready(*app);
   }
   broadcast("ready", {.deadline = {}, .message = message});
   schedule_health();
-}
-
-void Apps::tell_ready(app::App& app) {
-  app.current().ready({.deadline = {}, .message = {}}, [this, &app](const app::Outcome& outcome) {
-    asio::post(io_, [&app, outcome] {
-      if (outcome.ok()) return app.set_ready();
-      log::error("app {}: ready {}; the server does not report itself ready", app.name(),
-                 text_of(outcome));
-    });
-  });
 }
 
 bool Apps::are_ready(std::string& why_not) const {
@@ -183,7 +195,7 @@ void Apps::on_health(app::App& app, const app::Outcome& outcome) {
   if (outcome.ok()) {
     log::info("app {}: healthy again", app.name());
   } else {
-    log::error("app {}: unhealthy: health {}", app.name(), text_of(outcome));
+    log::error("app {}: unhealthy: health {}", app.name(), text_of(app, outcome));
   }
 }
 
@@ -207,7 +219,7 @@ void Apps::reload_settings(const config::Config& fresh, const std::string& only,
           "app {}: the configuration has no app of this file and mount any more; it goes on until "
           "the server is restarted",
           app->name());
-    } else if (wanted->settings != app->settings()) {
+    } else if (wanted->settings != app->brought_settings()) {
       reload_settings_of(*app, wanted->settings, why);
     }
   }
@@ -223,13 +235,18 @@ void Apps::reload_settings_of(app::App& app, const std::string& settings, app::O
     return;
   }
   why.message = settings;
+  app.set_brought_settings(settings);
   app.current().reload_settings(
       std::move(why), [this, &app, settings](const app::Outcome& outcome) {
         asio::post(io_, [&app, settings, outcome] {
           if (!outcome.called) return;
           if (!outcome.ok()) {
+            // Whoever overran may take them yet, so whatever is wanted next is news to it.
+            if (app.brought_settings() == settings) {
+              app.set_brought_settings(outcome.overdue ? std::string() : app.settings());
+            }
             log::error("app {}: reload {}; it goes on with its former settings", app.name(),
-                       text_of(outcome));
+                       text_of(app, outcome));
             return;
           }
           app.set_settings(settings);
@@ -258,7 +275,7 @@ void Apps::drain(const app::Occasion& why, std::function<void()> told,
         [this, app, untold, told](const app::Outcome& outcome) {
           asio::post(io_, [app, untold, told, outcome] {
             if (outcome.result < 0 || outcome.overdue) {
-              log::error("app {}: drain {}", app->name(), text_of(outcome));
+              log::error("app {}: drain {}", app->name(), text_of(*app, outcome));
             }
             if (--*untold == 0) told();
           });
@@ -282,7 +299,7 @@ void Apps::drain_one(const std::string& name, const app::Occasion& why) {
       why,
       [app](const app::Outcome& outcome) {
         if (outcome.result < 0 || outcome.overdue) {
-          log::error("app {}: drain {}", app->name(), text_of(outcome));
+          log::error("app {}: drain {}", app->name(), text_of(*app, outcome));
         }
       },
       [app] { log::info("app {}: has finished draining", app->name()); });
@@ -307,6 +324,15 @@ void Apps::shut_down(const app::Occasion& why, const std::function<bool(const ap
       });
     });
   }
+}
+
+std::vector<app::App*> Apps::give_up_ending() {
+  const auto waited_for = std::stable_partition(
+      ending_.begin(), ending_.end(),
+      [](const app::App* app) { return app->current().traits().overrun == config::Overrun::wait; });
+  std::vector<app::App*> given_up(waited_for, ending_.end());
+  ending_.erase(waited_for, ending_.end());
+  return given_up;
 }
 
 bool Apps::any_stuck() const {

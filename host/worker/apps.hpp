@@ -40,7 +40,9 @@ class Apps {
   // Those that are served.
   const std::vector<app::App*>& started() const { return started_; }
 
-  // Requests may arrive: tells each (ready, and the event "ready"), and watches their health.
+  // Tells each that requests will come (ready); `done`: each has returned, or has had its time.
+  void make_ready(std::function<void()> done);
+  // Requests arrive: tells each so (the event "ready"), and watches their health.
   void begin_serving(const std::string& message);
 
   // Whether every app is ready and healthy; `why_not` names the first that is not.
@@ -62,6 +64,8 @@ class Apps {
                  std::function<void()> done);
   // Those whose shutdown has not returned.
   const std::vector<app::App*>& ending() const { return ending_; }
+  // Waits on only for those whose policy of an overrun is to wait; the result are the others.
+  std::vector<app::App*> give_up_ending();
   // Whether an app failed to end, or runs code that cannot be waited for.
   bool any_stuck() const;
 
@@ -76,7 +80,6 @@ class Apps {
  private:
   bool start_one(app::App& app);
   void drop(app::App& app, const std::string& why);
-  void tell_ready(app::App& app);
   void schedule_health();
   void check_health(app::App& app);
   void on_health(app::App& app, const app::Outcome& outcome);

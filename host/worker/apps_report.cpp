@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/manifest.hpp"
+#include "core/log.hpp"
 #include "worker/apps.hpp"
 
 namespace sonicorn::worker {
@@ -72,10 +73,15 @@ void Apps::describe(std::function<void(std::string json)> done) {
         if (outcome.called && outcome.ok() && said.is_object()) {
           report["description"] = said;
         } else if (outcome.called) {
-          report["description_error"] = outcome.overdue ? "describe did not return within its time"
-                                        : !outcome.ok()
-                                            ? "describe failed: " + outcome.error
-                                            : std::string("describe gave no JSON object");
+          const std::string fault =
+              outcome.overdue ? "describe did not return within its time"
+              : !outcome.ok()
+                  ? fmt::format("describe {} ({}): {}", outcome.result > 0 ? "declined" : "failed",
+                                outcome.result, outcome.error)
+                  : "describe gave no JSON object";
+          core::log::error("app {}: {} (generation {})", report["name"].get<std::string>(), fault,
+                           report["generation"].get<std::uint64_t>());
+          report["description_error"] = fault;
         }
         if (--answers->missing == 0) done(text_of(answers->reports));
       });

@@ -14,7 +14,7 @@
 #include "core/backtrace.hpp"
 #include "core/log.hpp"
 #include "http/engine.hpp"
-#include "http/passage.hpp"
+#include "http/passage_run.hpp"
 #include "http/response_writer.hpp"
 #include "routing/router.hpp"
 
@@ -62,7 +62,7 @@ class OneShot {
         wait_for(Clock::now() + services_.limits.start_time,
                  [&](auto done) { app_->current().start(std::move(done)); });
     if (started.ok()) return true;
-    log::error("app {}: start {}: {}", app_->name(),
+    log::error("app {}: start {} (generation 1): {}", app_->name(),
                started.overdue ? "did not return within its time" : "failed", started.error);
     return false;
   }
@@ -103,7 +103,7 @@ class OneShot {
       generation.drain(why, std::move(done), [drained] { drained->set_value(); });
     });
     bool clean = drain.result >= 0 && !drain.overdue;
-    if (!clean) log::error("app {}: drain failed: {}", app_->name(), drain.error);
+    if (!clean) log::error("app {}: drain failed (generation 1): {}", app_->name(), drain.error);
     if (drained->get_future().wait_until(why.deadline) != std::future_status::ready) {
       log::error("app {}: it did not finish draining within {} s", app_->name(),
                  grace_.count() / 1000);
@@ -133,17 +133,21 @@ class OneShot {
       response.reset();
       if (outcome <= 0) {
         log::error("app {}: {}", app_->name(),
-                   fault.empty() ? fmt::format("it failed ({}): {}", outcome, context.take_error())
-                                 : fmt::format("its response cannot be sent: {}", fault));
+                   fault.empty()
+                       ? fmt::format("{} failed ({}, generation 1): {}",
+                                     passage.failed_app() != nullptr ? passage.failed_attribute()
+                                                                     : "on_request",
+                                     outcome, context.take_error())
+                       : fmt::format("its response cannot be sent: {}", fault));
       }
       http::ResponseWriter::fill_in(
           response, outcome > 0 ? http::refusals::kNotFound : http::refusals::kAppFailed,
           http::ResponseWriter::wants_json(request));
     }
     if (passage.has_fields()) passage.set_fields(response);
-    passage.set_answer(
-        outcome < 0 || !fault.empty() ? SONICORN_OUTCOME_FAILED : SONICORN_OUTCOME_SENT,
-        response.status, response.body.size);
+    const bool failed = outcome < 0 || !fault.empty();
+    passage.set_result(failed ? SONICORN_OUTCOME_FAILED : SONICORN_OUTCOME_SENT);
+    passage.set_answer(response.status, response.body.size);
     writer.write(output, request, response, false);
     std::vector<iovec> pieces(64);
     std::string all;

@@ -1,5 +1,6 @@
 #include "worker/server.hpp"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <boost/asio/post.hpp>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -39,6 +41,25 @@ constexpr milliseconds kAfterDeadline{2'000};
 
 // The server reads these from a descriptor, so they are blocked in every thread.
 constexpr std::array kReadSignals = {SIGTERM, SIGINT, SIGQUIT, SIGHUP};
+
+// An app may have unblocked such a signal on a thread of its own or of a request, and the kernel
+// then prefers that thread. Whoever gets it passes it on.
+std::array<int, 2> stray_pipe = {-1, -1};
+
+void pass_on_stray_signal(int number) {
+  const int before = errno;
+  const auto byte = static_cast<unsigned char>(number);
+  [[maybe_unused]] const ssize_t written = ::write(stray_pipe[1], &byte, 1);
+  errno = before;
+}
+
+void catch_stray_signals() {
+  if (::pipe2(stray_pipe.data(), O_CLOEXEC | O_NONBLOCK) != 0) return;
+  struct sigaction action {};
+  action.sa_handler = &pass_on_stray_signal;  // NOLINT(cppcoreguidelines-pro-type-union-access)
+  action.sa_flags = SA_RESTART;
+  for (const int number : kReadSignals) ::sigaction(number, &action, nullptr);
+}
 
 sigset_t read_signals() {
   sigset_t set;
@@ -99,6 +120,7 @@ Server::~Server() {
 int Server::run() {
   if (!open()) return 1;
   watch_signals();
+  watch_stray_signals();
   starter_ = std::thread([this] { bring_up(); });
   io_.run();
   if (starter_.joinable()) starter_.join();
@@ -160,6 +182,18 @@ void Server::watch_signals() {
                       });
 }
 
+void Server::watch_stray_signals() {
+  if (stray_pipe[0] < 0) return;
+  if (!stray_signals_.is_open()) stray_signals_.assign(::fcntl(stray_pipe[0], F_DUPFD_CLOEXEC, 0));
+  stray_signals_.async_wait(asio::posix::stream_descriptor::wait_read,
+                            [this](const boost::system::error_code& error) {
+                              if (error) return;
+                              unsigned char number = 0;
+                              while (::read(stray_pipe[0], &number, 1) == 1) on_signal(number);
+                              if (stage_ != Stage::done) watch_stray_signals();
+                            });
+}
+
 void Server::on_signal(int number) {
   if (number != SIGHUP) return on_stop_signal(number);
   log::info("SIGHUP: reading the configuration again");
@@ -211,9 +245,10 @@ void Server::on_control(const app::ControlRequest& request) {
 }
 
 void Server::reload(const std::string& only, app::Occasion why) {
-  if (stage_ != Stage::serving || stop_decided_) {
-    log::info("nothing is reloaded now, because the server is {}",
-              stop_decided_ ? "stopping" : "starting: it reads the configuration anyway");
+  if (stop_decided_) return log::info("nothing is reloaded now, because the server is stopping");
+  // The configuration was read before the apps were loaded.
+  if (stage_ != Stage::serving) {
+    late_reloads_.emplace_back(only, std::move(why));
     return;
   }
   const config::Loaded fresh = extensions_.reread();
@@ -239,7 +274,12 @@ void Server::bring_up() {
 void Server::on_brought_up(bool ok) {
   starter_.join();
   timer_.cancel();
-  if (ok && !stop_decided_ && listen_all()) return begin_serving();
+  if (ok && !stop_decided_) {
+    stage_ = Stage::readying;
+    return apps_->make_ready([this] {
+      if (stage_ == Stage::readying) begin_serving();
+    });
+  }
   if (!ok || !stop_decided_) status_ = 1;
   if (!stop_decided_) {
     stop_decided_ = true;
@@ -296,7 +336,7 @@ bool Server::start_threads() {
 
 void Server::begin_serving() {
   stage_ = Stage::serving;
-  if (!start_threads()) {
+  if (!listen_all() || !start_threads()) {
     status_ = 1;
     return stop({.reason = SONICORN_REASON_START_FAILED,
                  .signal_number = 0,
@@ -311,6 +351,7 @@ void Server::begin_serving() {
     std::printf("Listening on %s\n", socket.url().c_str());
   }
   std::fflush(stdout);
+  for (auto& [only, why] : std::exchange(late_reloads_, {})) reload(only, std::move(why));
 }
 
 template <class Then>
@@ -326,7 +367,7 @@ void Server::stop(app::Occasion why) {
   why_ = std::move(why);
   grace_ends_ = Clock::now() + config_.grace;
   stop_wanted_ = true;
-  if (stage_ == Stage::serving) return give_notice();
+  if (stage_ == Stage::serving || stage_ == Stage::readying) return give_notice();
   at(grace_ends_, Stage::starting, [this] {
     const app::App* const app = apps_->starting();
     log::error("app {}: its start did not return within the grace; ending without it",
@@ -432,12 +473,12 @@ void Server::shut_down() {
 }
 
 void Server::on_shutdown_overdue() {
-  for (const app::App* const app : apps_->ending()) {
+  for (const app::App* const app : apps_->give_up_ending()) {
     log::error("app {}: its shutdown did not return by its deadline; ending without it",
                app->name());
+    unclean_ = true;
   }
-  unclean_ = true;
-  finish();
+  if (apps_->ending().empty()) finish();
 }
 
 void Server::finish() {
@@ -447,6 +488,8 @@ void Server::finish() {
   // From here on nothing is left to be done in order, and a signal ends the process as it would any
   // other.
   signals_.close();
+  stray_signals_.close();
+  for (const int number : kReadSignals) std::signal(number, SIG_DFL);
   const sigset_t set = read_signals();
   ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
   if (unclean_ || apps_->any_stuck()) {
@@ -457,7 +500,7 @@ void Server::finish() {
 }
 
 bool Server::is_ready(std::string& why_not) const {
-  if (stage_ == Stage::starting) why_not = "the server is starting";
+  if (stage_ == Stage::starting || stage_ == Stage::readying) why_not = "the server is starting";
   if (stop_decided_) why_not = "the server is stopping";
   return why_not.empty() && apps_->are_ready(why_not);
 }
@@ -475,6 +518,7 @@ int serve(const config::Config& config, const Extensions& extensions) {
   std::signal(SIGCHLD, SIG_DFL);
   const sigset_t set = read_signals();
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  catch_stray_signals();
   core::install_backtrace_handler();
   const std::array open_signals = {SIGPIPE, core::backtrace_signal()};
   app::own_signals(kReadSignals, open_signals);

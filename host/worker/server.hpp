@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "app/runtime_dir.hpp"
@@ -38,10 +39,11 @@ class Server final : private Overview {
  private:
   using Clock = std::chrono::steady_clock;
 
-  enum class Stage { starting, serving, noticing, draining, shutting_down, done };
+  enum class Stage { starting, readying, serving, noticing, draining, shutting_down, done };
 
   bool open();
   void watch_signals();
+  void watch_stray_signals();
   void on_signal(int number);
   void on_stop_signal(int number);
   void on_control(const app::ControlRequest& request);
@@ -78,12 +80,14 @@ class Server final : private Overview {
   const Extensions& extensions_;
   boost::asio::io_context io_{1};
   boost::asio::posix::stream_descriptor signals_{io_};
+  boost::asio::posix::stream_descriptor stray_signals_{io_};
   boost::asio::steady_timer timer_{io_};
 
   Stage stage_ = Stage::starting;
   app::Occasion why_;  // of the stop
   bool stop_decided_ = false;
-  int stop_signal_ = 0;  // the first
+  std::vector<std::pair<std::string, app::Occasion>> late_reloads_;  // asked for before it served
+  int stop_signal_ = 0;                                              // the first
   Clock::time_point signalled_;
   Clock::time_point grace_ends_;
   std::atomic<bool> stop_wanted_{false};

@@ -10,6 +10,7 @@ import socket
 import statistics
 import subprocess
 import tempfile
+import urllib.request
 import time
 
 from servers import MINIMAL_REQUEST, BenchError
@@ -49,6 +50,17 @@ def instructions_per_request(servers, make, kind, waking=False):
     if counted[0] == 0:
         raise BenchError(f"{server.name}: callgrind counted nothing: {server.log_tail()}")
     return (counted[1] - counted[0]) / (LONG_RUN - SHORT_RUN)
+
+
+def bus_messages_per_second(make):
+    """What one publishing app gets through to one subscribing app, the best of three times."""
+    best = 0.0
+    with make() as server:
+        for _ in range(3):
+            url = f"http://127.0.0.1:{server.port}/publisher"
+            with urllib.request.urlopen(url, timeout=LOAD_SECONDS) as answer:
+                best = max(best, float(answer.read()))
+    return best
 
 
 def callgrind_total(path):

@@ -20,10 +20,12 @@ from servers import TEN_KILOBYTES, BenchError, Servers, nginx_binary  # noqa: E4
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 REPOSITORY = os.path.dirname(os.path.dirname(HERE))
-PARTS = ("instructions", "throughput", "memory", "syscalls")
+PARTS = ("instructions", "throughput", "memory", "syscalls", "bus")
 REQUESTS = {"minimal": "minimal", "browser": "browser-like", "pipelined": "pipelined by 16"}
 INSTRUCTION_TARGETS = {"minimal": 2_000, "browser": 5_500, "pipelined": 1_100}
 MEMORY_TARGET = 1_024
+FILTER_TARGET = 250
+BUS_TARGET = 500_000
 
 
 def verdict(met):
@@ -75,6 +77,14 @@ class Bench:
                 cell = self._instructions_cell(name, make, kind, target)
                 print(f"{cell:>18}", end="", flush=True)
             print()
+        plain = self._try(measures.instructions_per_request, self._servers,
+                          self._servers.sonicorn, "minimal")
+        filtered = self._try(measures.instructions_per_request, self._servers,
+                             self._servers.sonicorn_filtered, "minimal")
+        if plain is not None and filtered is not None:
+            pair = filtered - plain
+            print(f"  a pair of pre_request and post_request that do nothing: {pair:,.0f} more, "
+                  f"target <= {FILTER_TARGET}: {verdict(pair <= FILTER_TARGET)}")
 
     def _instructions_cell(self, name, make, kind, target):
         if name == "raw loop" and kind == "browser":
@@ -136,6 +146,12 @@ class Bench:
             if value is not None and name == "sonicorn":
                 text += f"  target <= {MEMORY_TARGET:,}: {verdict(value <= MEMORY_TARGET)}"
             print(f"  {name:<10}{text}", flush=True)
+
+    def _bus(self):
+        print("\nbus/1: messages a second from one publishing app to one subscribing app")
+        rate = self._try(measures.bus_messages_per_second, self._servers.sonicorn_with_bus)
+        if rate is not None:
+            print(f"  {rate:,.0f}  target >= {BUS_TARGET:,}: {verdict(rate >= BUS_TARGET)}")
 
     def _syscalls(self):
         print("\nSystem calls per request: strace, the same slope")

@@ -147,9 +147,10 @@ class Servers:
         compiler = os.environ.get("CC", "cc")
         for name in ("load", "raw_epoll", "raw_echo"):
             self._cc(compiler, os.path.join(here, f"{name}.c"), "-o", self.path(name))
-        self._cc(compiler, "-shared", "-fPIC", "-fvisibility=hidden",
-                 "-I" + os.path.join(repository, "plugin-sdk", "include"),
-                 os.path.join(here, "bench_app.c"), "-o", self.path("bench_app.so"))
+        for app in ("bench_app", "filter_app", "bus_app"):
+            self._cc(compiler, "-D_GNU_SOURCE", "-shared", "-fPIC", "-fvisibility=hidden",
+                     "-I" + os.path.join(repository, "plugin-sdk", "include"),
+                     os.path.join(here, f"{app}.c"), "-o", self.path(f"{app}.so"))
         with open(self.path("ten_kilobytes"), "wb") as file:
             file.write(bytes(TEN_KILOBYTES))
 
@@ -161,8 +162,20 @@ class Servers:
         return os.path.join(self._folder, name)
 
     def sonicorn(self, app=None, *, wrapper=(), **options):
-        command = [*wrapper, self._binary, "serve", app or self._hello,
-                   "--bind", "127.0.0.1:0", "--threads", "1"]
+        return self.sonicorn_of([app or self._hello], wrapper=wrapper, **options)
+
+    def sonicorn_filtered(self, *, wrapper=(), **options):
+        return self.sonicorn_of([self.path("filter_app.so"), self._hello], wrapper=wrapper,
+                                **options)
+
+    def sonicorn_with_bus(self, *, wrapper=(), **options):
+        app = self.path("bus_app.so")
+        return self.sonicorn_of([f"/subscriber={app}", f"/publisher={app}"], wrapper=wrapper,
+                                **options)
+
+    def sonicorn_of(self, apps, *, wrapper=(), **options):
+        command = [*wrapper, self._binary, "serve", *apps, "--bind", "127.0.0.1:0",
+                   "--threads", "1"]
         return Server("sonicorn", command, self._folder, **options)
 
     def raw_epoll(self, body_size=len(HELLO), *, wrapper=(), **options):
