@@ -16,10 +16,10 @@ fail() {
 
 # build FOLDER NAME [ARGUMENT...]: configures and builds a project against the installed SDK alone.
 build() {
-  cmake -S "$1" -B "$work/build/$2" "${@:3}" -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$work/sdk" \
+  cmake -S "$1" -B "$work/build/$2" -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$work/sdk" \
     -DCMAKE_C_FLAGS="-Wall -Wextra -Wpedantic -Werror" \
-    -DCMAKE_CXX_FLAGS="-Wall -Wextra -Wpedantic -Werror" >"$work/log" 2>&1 &&
-    cmake --build "$work/build/$2" >>"$work/log" 2>&1
+    -DCMAKE_CXX_FLAGS="-Wall -Wextra -Wpedantic -Werror" "${@:3}" >"$work/log" 2>&1 &&
+    cmake --build "$work/build/$2" -j 2 >>"$work/log" 2>&1
 }
 
 # exports FILE: what it defines for others, a line each.
@@ -240,12 +240,12 @@ int main(int, char** arguments) {
   return right ? 0 : 1;
 }
 FILE
-build "$work/tested" tested || fail "$(cat "$work/log")"
+build "$work/tested" tested -DCMAKE_BUILD_TYPE=Debug || fail "$(cat "$work/log")"
 ctest --test-dir "$work/build/tested" --no-tests=error --output-on-failure >"$work/log" 2>&1 ||
   fail "$(cat "$work/log")"
 
 # The tests of the samples are an outsider's, too; this one is of a project in C.
-build "$work/sample-hello-c" hello-c-tested -DSONICORN_TESTS=ON || fail "$(cat "$work/log")"
+build "$work/sample-hello-c" hello-c-tested -DSONICORN_TESTS=ON -DCMAKE_BUILD_TYPE=Debug || fail "$(cat "$work/log")"
 ctest --test-dir "$work/build/hello-c-tested" --no-tests=error --output-on-failure >"$work/log" 2>&1 ||
   fail "$(cat "$work/log")"
 echo 'passed'
