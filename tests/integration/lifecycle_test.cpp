@@ -33,7 +33,7 @@ std::vector<string> calls_of(const std::vector<json>& journal) {
 
 TEST_SUITE("lifecycle") {
   TEST_CASE("start and shutdown once each, on one thread, with what the stop was for") {
-    const std::pair<int, int> stops[] = {{SIGTERM, 1}, {SIGINT, 2}};
+    const std::pair<int, int> stops[] = {{SIGTERM, 1}, {SIGINT, 2}, {SIGQUIT, 3}};
     for (const auto& stop : stops) {
       const int signal = stop.first;
       CAPTURE(signal);
