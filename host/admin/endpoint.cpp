@@ -6,6 +6,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/read.hpp>
@@ -28,6 +29,7 @@ namespace http = boost::beast::http;
 using Local = asio::local::stream_protocol;
 
 constexpr std::chrono::seconds kPatience{10};
+constexpr std::chrono::milliseconds kPause{200};
 constexpr std::uint32_t kLargestHead = 8 * 1024;
 
 using Response = http::response<http::string_body>;
@@ -100,6 +102,7 @@ class Endpoint {
  public:
   Endpoint(asio::io_context& io, worker::Overview& overview, std::filesystem::path path)
       : acceptor_(io),
+        pause_(io),
         overview_(std::make_shared<worker::Overview*>(&overview)),
         path_(std::move(path)) {}
   ~Endpoint() {
@@ -140,12 +143,20 @@ class Endpoint {
   void accept() {
     acceptor_.async_accept([this](beast::error_code error, Local::socket socket) {
       if (error == asio::error::operation_aborted) return;
-      if (!error) std::make_shared<Session>(std::move(socket), overview_)->read();
-      accept();
+      if (!error) {
+        std::make_shared<Session>(std::move(socket), overview_)->read();
+        return accept();
+      }
+      // Out of descriptors, mostly: there may be one in a while.
+      pause_.expires_after(kPause);
+      pause_.async_wait([this](beast::error_code aborted) {
+        if (!aborted) accept();
+      });
     });
   }
 
   Local::acceptor acceptor_;
+  asio::steady_timer pause_;
   std::shared_ptr<worker::Overview*> overview_;  // sessions outlive the endpoint, not the overview
   std::filesystem::path path_;
 };

@@ -9,10 +9,12 @@
 namespace sonicorn::core::log {
 namespace {
 
+// It is never destroyed: the watchdog, and threads that apps leave behind, log while the process
+// exits.
 spdlog::logger& logger() {
-  static const auto instance = [] {
-    auto made = std::make_shared<spdlog::logger>("sonicorn",
-                                                 std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  static auto* const instance = [] {
+    auto* const made =
+        new spdlog::logger("sonicorn", std::make_shared<spdlog::sinks::stderr_sink_mt>());
     made->set_pattern("%Y-%m-%d %H:%M:%S.%e [%P] %l: %v");
     made->flush_on(spdlog::level::trace);
     // A full disk or a closed pipe must not stop the server.

@@ -243,7 +243,7 @@ Result Instance::event(const ServerEvent& event) {
   if (!event.message.empty() && !is_json(event.message)) {
     throw Misuse("app " + name() + ": the message of an event is JSON, not " + event.message);
   }
-  if (functions_.on_event == nullptr || !view_.offers(SONICORN_CAPABILITY_EVENTS)) {
+  if (functions_.on_event == nullptr) {
     return {.called = false};
   }
   Result result = call(
@@ -260,7 +260,7 @@ Result Instance::event(const ServerEvent& event) {
 Result Instance::reload(std::uint32_t phase, const std::string& settings) {
   require_running("reload");
   checked_settings(settings);
-  if (functions_.reload == nullptr || !view_.offers(SONICORN_CAPABILITY_RELOAD)) {
+  if (functions_.reload == nullptr) {
     return {.called = false};
   }
   Result result = call(
@@ -274,7 +274,7 @@ Result Instance::drain(const Stop& why) {
   require_running("drain");
   drained_ = false;
   draining_ = true;
-  if (functions_.drain == nullptr || !view_.offers(SONICORN_CAPABILITY_DRAIN)) {
+  if (functions_.drain == nullptr) {
     drained_ = true;
     return {.called = false};
   }
@@ -381,13 +381,10 @@ bool Instance::enter_requests() {
 }
 
 bool Instance::filters() const {
-  return (functions_.pre_request != nullptr || functions_.post_request != nullptr) &&
-         view_.offers(SONICORN_CAPABILITY_REQUEST_EVENTS);
+  return functions_.pre_request != nullptr || functions_.post_request != nullptr;
 }
 
-bool Instance::hears_of_disconnects() const {
-  return functions_.on_disconnect != nullptr && view_.offers(SONICORN_CAPABILITY_REQUEST_EVENTS);
-}
+bool Instance::hears_of_disconnects() const { return functions_.on_disconnect != nullptr; }
 
 std::int32_t Instance::on_request(const sonicorn_request& request, sonicorn_response& response,
                                   std::string& error) {

@@ -276,7 +276,8 @@ void ServerView::fill_tables() {
                .grace_ms = grace_ms,
                .signals = bit(SIGTERM) | bit(SIGINT) | bit(SIGQUIT),
                .reasons = (bit(SONICORN_REASON_CALL_ENDED + 1) - 1) & ~bit(SONICORN_REASON_NONE),
-               .not_on = SONICORN_SHUTDOWN_NOT_ON_KILL | SONICORN_SHUTDOWN_NOT_ON_CRASH,
+               .not_on = SONICORN_SHUTDOWN_NOT_ON_KILL | SONICORN_SHUTDOWN_NOT_ON_CRASH |
+                         SONICORN_SHUTDOWN_NOT_ON_STUCK_THREAD,
                .least_ms = grace_ms};
   drain_ = {.size = sizeof(drain_), .grace_ms = grace_ms, .finished = &Glue::drain_finished};
   reload_ = {.size = sizeof(reload_),
@@ -332,8 +333,6 @@ void ServerView::fill_tables() {
   for (const std::string& id : world_.offered) tables_.emplace(id, own.at(id));
   for (const auto& [id, table] : world_.vendor_tables) tables_.insert_or_assign(id, table);
 }
-
-bool ServerView::offers(std::string_view id) const { return tables_.contains(id); }
 
 bool ServerView::allows(const char* function, std::uint32_t role) const {
   if (role_here() == role) return true;

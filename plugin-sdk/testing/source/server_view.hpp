@@ -43,8 +43,6 @@ class ServerView : private sonicorn_server {
   const sonicorn_server* abi() const { return this; }
   const Facts& facts() const { return facts_; }
 
-  // Whether the app gets the capability.
-  bool offers(std::string_view id) const;
   // Under the world's mutex.
   const std::map<std::string, sonicorn_metric, std::less<>>& metrics() const { return metrics_; }
   bool subscribes_to(std::string_view topic) const { return topics_.contains(topic); }

@@ -41,9 +41,8 @@ class Host {
   ~Host();
 
   // For apps that come after it: a capability is not offered, "bus/1", or "bus" in all revisions.
-  // Where it is a promise (drain, reload, request_events, events) it is not kept either: the
-  // attributes behind it are not called. shutdown is always called. Throws Misuse for what is not
-  // offered anyway.
+  // A promise that is withheld is not given, but as in the server its attributes are called all the
+  // same. Throws Misuse for what is not offered anyway.
   void withhold(std::string_view capability);
 
   // For apps that come after it: a capability is offered, of another vendor, or one that the host
