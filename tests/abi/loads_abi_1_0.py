@@ -159,7 +159,9 @@ def check_answers(server):
     check_equal(state["counts"]["on_request"], 5, "calls of on_request")
     check_equal(state["counts"]["shutdown"], 0, "calls of shutdown before the stop")
     check_equal(sorted(state["capabilities"]), sorted(CAPABILITIES), "capabilities asked for")
-    for delivered in ("shutdown/1", "log/1"):
+    for delivered in ("shutdown/1", "drain/1", "reload/1", "request_events/1", "events/1", "log/1",
+                      "metrics/1", "timer/1", "background/1", "bus/1", "control/1",
+                      "thread_check/1"):
         check(state["capabilities"][delivered], f"{delivered} is NULL")
 
 
@@ -171,7 +173,16 @@ def check_journal(journal):
     check_equal(calls[:1], ["start"], "the first call")
     check_equal(calls.count("on_request"), 5, "calls of on_request")
     check_equal(calls.count("body_release"), 1, "releases of the one body that has a release")
-    check_equal(calls.count("shutdown"), 1, "calls of shutdown")
+    for once in ("ready", "drain", "background_body", "background_end", "shutdown"):
+        check_equal(calls.count(once), 1, f"calls of {once}")
+    check_equal(calls.count("pre_request"), 5, "calls of pre_request")
+    check_equal(calls.count("post_request"), 5, "calls of post_request")
+    check("health" in calls[:calls.index("ready")], "no health before ready")
+    check(calls.index("ready") < calls.index("on_request"), "a request before ready")
+    check(calls.index("drain") < calls.index("shutdown"), "drain after shutdown")
+    check("thread_start" in calls, "no thread_start")
+    check_equal(calls.count("thread_exit"), calls.count("thread_start"), "calls of thread_exit")
+    check("thread_exit" not in calls[calls.index("shutdown"):], "thread_exit after shutdown")
     check("on_request" not in calls[calls.index("shutdown"):], "a request after shutdown")
     threads = {line["thread"] for line in journal if line.get("call") in ("start", "shutdown")}
     check_equal(len(threads), 1, "threads of start and shutdown")
