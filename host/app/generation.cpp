@@ -74,7 +74,8 @@ Generation::Generation(Module module, Traits traits, ServerView::Facts facts, Se
 
 Generation::~Generation() {
   subscriber_.reset();
-  if (context_ != nullptr) services_.watchdog.forget(*context_);
+  // On its thread, where it was made: that may not have happened yet.
+  lifecycle_.post([this] { services_.watchdog.forget(*context_); });
 }
 
 // Runs on the lifecycle thread, and blocks it as long as the app does.
