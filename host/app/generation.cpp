@@ -290,9 +290,12 @@ void Generation::shutdown(Occasion why, Done done) {
                        traits_.name);
       return done({.error = {}, .overdue = true, .called = false});
     }
+    // Also when joining threads has taken all the time.
+    Occasion last = why;
+    last.deadline = std::max(why.deadline, Clock::now() + kLeastShutdown);
     const auto answer = std::make_shared<Answer>(done);
     Outcome outcome = run_now(
-        "shutdown", why, milliseconds(0), SONICORN_SCOPE_APP, "shutdown",
+        "shutdown", last, milliseconds(0), SONICORN_SCOPE_APP, "shutdown",
         [this](CallContext& context) { return attributes_.shutdown(&context, state_); },
         [this, answer] {
           stuck_ = true;

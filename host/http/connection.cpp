@@ -67,6 +67,8 @@ void Connection::on_ready(std::uint32_t events) {
 // What was written for this peer must not reach the next one.
 void Connection::cut_for_memory() {
   core::log::error("out of memory: one connection was cut");
+  loop_.context_.running.generation.store(nullptr);
+  passage_ = nullptr;
   close();
   loop_.output_.clear();
   loop_.response_.drop();
@@ -255,10 +257,12 @@ void Connection::fail(const Request& to, AppResponse& response, std::int32_t res
   response.drop();
   if (result > 0) return refuse(to, refusals::kNotFound);
   const bool by_passage = passage_ != nullptr && (*passage_)->failed_app() != nullptr;
-  const app::App& failed = by_passage ? *(*passage_)->failed_app() : *app_;
+  const app::Generation& failed = by_passage        ? (*passage_)->failed_app()->current()
+                                  : app_ != nullptr ? app_->current()
+                                                    : *(*passage_)->first();
   core::log::error("app {}: {} failed ({}, generation {}): {}", failed.name(),
                    by_passage ? (*passage_)->failed_attribute() : "on_request", result,
-                   failed.current().traits().number,
+                   failed.traits().number,
                    error.empty() ? "it gave no text (sonicorn_fail)" : error);
   refuse(to, refusals::kAppFailed);
 }
@@ -454,9 +458,9 @@ void Connection::expire() {
       break;
     case Phase::handling: {
       core::log::warning(
-          "app {}: on_request takes longer than the request time ({} ms); the client "
-          "got a 503",
-          call_->app->name(), loop_.limits_.request_time.count());
+          "app {}: a request takes longer than the request time ({} ms); the client got a 503",
+          call_->app != nullptr ? call_->app->name() : call_->passage->first()->name(),
+          loop_.limits_.request_time.count());
       PoolCall* const given_up = std::exchange(call_, nullptr);
       given_up->connection = nullptr;
       ending_ = true;
@@ -505,7 +509,7 @@ void Connection::close() {
   ::close(std::exchange(fd_, -1));
   pending_.reset();
   loop_.give_back(std::move(echoed_));
-  loop_.give_back(std::move(held_));
+  // The request in hand stays: whoever is about to be told of its end is told with it.
   loop_.retire(*this);
   if (unsent_ != nullptr) end_passages(SONICORN_OUTCOME_DISCONNECTED);
 }

@@ -1,3 +1,6 @@
+#include <new>
+
+#include "core/log.hpp"
 #include "http/connection.hpp"
 #include "http/loop.hpp"
 #include "http/passage_run.hpp"
@@ -85,7 +88,7 @@ void Connection::complete(const Request& to, std::uint32_t status, std::uint64_t
 }
 
 // The responses that were on their way have ended, all those that were not sent as `result` says.
-void Connection::end_passages(std::uint32_t result) {
+void Connection::end_passages(std::uint32_t result) try {
   while (unsent_ != nullptr) {
     std::unique_ptr<Passage> passage = std::move(unsent_);
     unsent_ = std::move(passage->next);
@@ -93,16 +96,20 @@ void Connection::end_passages(std::uint32_t result) {
     const std::unique_ptr<Request> request = std::move(passage->request);
     loop_.finish(passage, *request, {remote_.data(), remote_size_});
   }
+} catch (const std::bad_alloc&) {
+  core::log::error("out of memory: who followed a request is not told of its end");
 }
 
 // Nobody waits for its answer any more. The pool may be working on it.
-void Connection::abandon(PoolCall& call) {
+void Connection::abandon(PoolCall& call) try {
   call.connection = nullptr;
   if (call.passage == nullptr) return;
   std::unique_ptr<Passage> owing = call.passage->give_up(SONICORN_OUTCOME_DISCONNECTED, 0);
   if (owing->owes()) {
     loop_.finish(owing, *call.request->clone(), {remote_.data(), remote_size_});
   }
+} catch (const std::bad_alloc&) {
+  core::log::error("out of memory: who followed a request is not told of its end");
 }
 
 }  // namespace sonicorn::http

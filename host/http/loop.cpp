@@ -130,7 +130,10 @@ void Loop::retire(Connection& connection) {
 
 void Loop::bury() {
   if (telling_ || dead_.empty()) return;
-  dead_.clear_and_dispose([](Connection* connection) { delete connection; });
+  dead_.clear_and_dispose([this](Connection* connection) {
+    give_back(std::move(connection->held_));
+    delete connection;
+  });
   if (count_ == 0 && emptied_) std::exchange(emptied_, nullptr)();
 }
 

@@ -94,6 +94,8 @@ bool Passage::take_fields(const AppResponse& response, const app::App& from) {
                      fault);
     return false;
   }
+  std::unique_lock<std::mutex> lock;
+  if (shared_) lock = std::unique_lock(mutex_);
   for (std::uint64_t i = 0; i < response.field_count; ++i) {
     fields_.emplace_back(view_of(response.fields[i].name), view_of(response.fields[i].value));
   }
@@ -129,8 +131,11 @@ void Passage::set_fields(AppResponse& response) const {
   };
   for (const auto& [name, value] : fields_) {
     if (is_named(name, "content-type")) {
-      const std::string_view type = copied(value);
-      response.content_type = abi(type);
+      const auto same = [](const sonicorn_field& each) {
+        return is_named(view_of(each.name), "content-type");
+      };
+      count = static_cast<std::uint64_t>(std::remove_if(all, all + count, same) - all);
+      response.content_type = abi(copied(value));
     } else {
       set(copied(name), copied(value), true);
     }
@@ -152,6 +157,7 @@ std::unique_ptr<Passage> Passage::give_up(std::uint32_t result, std::uint32_t st
   owing->watched_ = watched_;
   owing->owed_ = std::exchange(owed_, 0);
   owing->begun_ns_ = begun_ns_;
+  owing->fields_ = fields_;
   for (Step& step : steps_) step.passed = step.reached = false;
   return owing;
 }

@@ -100,7 +100,7 @@ inline std::int32_t Passage::run_steps(app::CallContext& context, const Request&
         response.drop();
         return fail(step, "pre_request", result);
       }
-      sound = response.field_count == 0 || take_fields(response, *step.app);
+      if (response.field_count != 0) sound = take_fields(response, *step.app);
       if (response.release != nullptr) response.drop();
     }
     if (!reach<kShared>(step, true, exchange)) {

@@ -1,10 +1,13 @@
 #include "http/pool_call.hpp"
 
+#include <new>
+
+#include "core/log.hpp"
 #include "http/passage_run.hpp"
 
 namespace sonicorn::http {
 
-void PoolCall::run(app::CallContext& context) {
+void PoolCall::run(app::CallContext& context) try {
   context.deadline_ns = deadline_ns;
   if (owed) return passage->finish(context);
   if (passage != nullptr) {
@@ -15,6 +18,9 @@ void PoolCall::run(app::CallContext& context) {
     result = generation->on_request(context, as_abi, response);
   }
   if (result < 0) error = context.take_error();
+} catch (const std::bad_alloc&) {
+  core::log::error("out of memory: a request failed");
+  result = SONICORN_ERROR;
 }
 
 void PoolCall::clear() {

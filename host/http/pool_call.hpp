@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -48,11 +47,11 @@ struct PoolCall {
     each_generation([&](app::Generation& each) { refused = refused || each.refuses(context); });
     return refused && !owed;
   }
-  // How many threads the most choosy of them has refused.
+  // How many threads they have refused together, a thread that two refused counted twice.
   unsigned refused_threads() {
-    unsigned most = 0;
-    each_generation([&](app::Generation& each) { most = std::max(most, each.refused_threads()); });
-    return owed ? 0 : most;
+    unsigned all = 0;
+    each_generation([&](app::Generation& each) { all += each.refused_threads(); });
+    return owed ? 0 : all;
   }
 
   // Calls the app's code on this thread.

@@ -1,5 +1,11 @@
+#include <algorithm>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
 
 #include "app/manifest.hpp"
 #include "core/log.hpp"
@@ -9,6 +15,9 @@ namespace sonicorn::worker {
 namespace {
 
 using Json = nlohmann::json;
+
+// For the watchdog to give up a call that is overdue.
+constexpr std::chrono::seconds kAfterDeadline{2};
 
 // What the app asked for in its manifest and what it was told.
 Json negotiated(const std::vector<std::string>& wanted, const app::Offer& offer) {
@@ -51,40 +60,82 @@ std::string text_of(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+// Why a description is missing; empty when it is there, or the app declares none.
+std::string fault_of(const app::Outcome& outcome, const Json& said) {
+  if (!outcome.called) return {};
+  if (outcome.overdue) return "describe did not return within its time";
+  if (!outcome.ok()) {
+    return fmt::format("describe {} ({}): {}", outcome.result > 0 ? "declined" : "failed",
+                       outcome.result, outcome.error);
+  }
+  return said.is_object() ? std::string() : "describe gave no JSON object";
+}
+
+// The answers to one question. Gives the report once: when all apps have answered, or when nothing
+// more can be expected, because a thread is stuck in an earlier call.
+class Answers {
+ public:
+  Answers(Json reports, boost::asio::io_context& io, std::function<void(std::string)> done)
+      : reports_(std::move(reports)),
+        missing_(reports_.size(), true),
+        deadline_(io),
+        done_(std::move(done)) {}
+
+  boost::asio::steady_timer& deadline() { return deadline_; }
+
+  void take(std::size_t app, const app::Outcome& outcome, const std::string& text) {
+    if (done_ == nullptr || !missing_[app]) return;
+    missing_[app] = false;
+    Json& report = reports_[app];
+    const Json said = Json::parse(text, nullptr, false);
+    if (const std::string fault = fault_of(outcome, said); !fault.empty()) {
+      core::log::error("app {}: {} (generation {})", report["name"].get<std::string>(), fault,
+                       report["generation"].get<std::uint64_t>());
+      report["description_error"] = fault;
+    } else if (outcome.called) {
+      report["description"] = said;
+    }
+    if (std::find(missing_.begin(), missing_.end(), true) == missing_.end()) give();
+  }
+
+  void give_up() {
+    if (done_ == nullptr) return;
+    for (std::size_t app = 0; app < missing_.size(); ++app) {
+      if (missing_[app]) {
+        reports_[app]["description_error"] = "its lifecycle thread is in another call";
+      }
+    }
+    give();
+  }
+
+ private:
+  void give() {
+    deadline_.cancel();
+    std::exchange(done_, nullptr)(text_of(reports_));
+  }
+
+  Json reports_;
+  std::vector<bool> missing_;
+  boost::asio::steady_timer deadline_;
+  std::function<void(std::string)> done_;
+};
+
 }  // namespace
 
 void Apps::describe(std::function<void(std::string json)> done) {
-  struct Answers {
-    Json reports = Json::array();
-    std::size_t missing = 0;
-  };
-  const auto answers = std::make_shared<Answers>();
-  answers->missing = started_.size();
-  for (const app::App* const app : started_) {
-    answers->reports.push_back(report_of(*app, services_.offer));
-  }
-  if (started_.empty()) return done(text_of(answers->reports));
+  Json reports = Json::array();
+  for (const app::App* const app : started_) reports.push_back(report_of(*app, services_.offer));
+  if (started_.empty()) return done(text_of(reports));
+  const auto answers = std::make_shared<Answers>(std::move(reports), io_, std::move(done));
+  answers->deadline().expires_after(config_.lifecycle.call_time + kAfterDeadline);
+  answers->deadline().async_wait([answers](const boost::system::error_code& error) {
+    if (!error) answers->give_up();
+  });
   for (std::size_t i = 0; i < started_.size(); ++i) {
-    started_[i]->current().describe([this, answers, i, done](const app::Outcome& outcome,
-                                                             std::string text) {
-      boost::asio::post(io_, [answers, i, done, outcome, text = std::move(text)] {
-        Json& report = answers->reports[i];
-        const Json said = Json::parse(text, nullptr, false);
-        if (outcome.called && outcome.ok() && said.is_object()) {
-          report["description"] = said;
-        } else if (outcome.called) {
-          const std::string fault =
-              outcome.overdue ? "describe did not return within its time"
-              : !outcome.ok()
-                  ? fmt::format("describe {} ({}): {}", outcome.result > 0 ? "declined" : "failed",
-                                outcome.result, outcome.error)
-                  : "describe gave no JSON object";
-          core::log::error("app {}: {} (generation {})", report["name"].get<std::string>(), fault,
-                           report["generation"].get<std::uint64_t>());
-          report["description_error"] = fault;
-        }
-        if (--answers->missing == 0) done(text_of(answers->reports));
-      });
+    started_[i]->current().describe([this, answers, i](const app::Outcome& outcome,
+                                                       std::string text) {
+      boost::asio::post(
+          io_, [answers, i, outcome, text = std::move(text)] { answers->take(i, outcome, text); });
     });
   }
 }

@@ -35,7 +35,9 @@ bool BlockingPool::submit(Call& call) {
   const bool free_thread = waiting_threads_ > ready_.size() || threads_.size() < max_threads_;
   if (queued_ >= max_queue_ && !free_thread) return false;
   if (call->refused_threads() >= max_threads_) return false;
-  if (waiting_threads_ <= ready_.size() && !add_thread()) return false;
+  // Those that wait may be the refused ones.
+  const bool choosy = call->refused_threads() != 0;
+  if ((choosy || waiting_threads_ <= ready_.size()) && !add_thread()) return false;
   queue(std::move(call));
   return true;
 }
@@ -62,10 +64,15 @@ void BlockingPool::queue(Call call) {
       serial_.erase(generation);
       throw;
     }
-    work_.notify_one();
+    wake_for(queued);
   }
   queued.enter();
   ++queued_;
+}
+
+// One thread, unless it may be one that the app has refused.
+void BlockingPool::wake_for(http::PoolCall& call) {
+  call.refused_threads() == 0 ? work_.notify_one() : work_.notify_all();
 }
 
 // False only when there is no thread at all.
@@ -163,9 +170,10 @@ void BlockingPool::finished(const app::Generation* serial, std::unique_lock<std:
     if (entry->second.empty()) {
       serial_.erase(entry);
     } else {
+      http::PoolCall& next = *entry->second.front();
       ready_.push_back(std::move(entry->second.front()));
       entry->second.pop_front();
-      work_.notify_one();
+      wake_for(next);
     }
   }
   if (running_ != 0 || queued_ != 0 || !idle_) return;

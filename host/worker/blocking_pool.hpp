@@ -42,6 +42,7 @@ class BlockingPool final : public http::Executor {
   bool add_thread();
   void queue(Call call);
   Call take(app::CallContext& context, std::unique_lock<std::mutex>& lock);
+  void wake_for(http::PoolCall& call);
   void pass_on(Call call);
   void work_on(Call call, app::CallContext& context, bool may_run);
   void finished(const app::Generation* serial, std::unique_lock<std::mutex>& lock);

@@ -237,6 +237,10 @@ void Server::on_control(const app::ControlRequest& request) {
       why.reason = SONICORN_REASON_RELOAD;
       return reload(request.app, std::move(why));
     case SONICORN_CONTROL_DRAIN:
+      if (is_starting()) {
+        later_.emplace_back([this, request] { on_control(request); });
+        return;
+      }
       why.deadline = Clock::now() + config_.grace;
       return apps_->drain_one(request.app, why);
     default:
@@ -248,7 +252,7 @@ void Server::reload(const std::string& only, app::Occasion why) {
   if (stop_decided_) return log::info("nothing is reloaded now, because the server is stopping");
   // The configuration was read before the apps were loaded.
   if (stage_ != Stage::serving) {
-    late_reloads_.emplace_back(only, std::move(why));
+    later_.emplace_back([this, only, why = std::move(why)] { reload(only, why); });
     return;
   }
   const config::Loaded fresh = extensions_.reread();
@@ -351,7 +355,7 @@ void Server::begin_serving() {
     std::printf("Listening on %s\n", socket.url().c_str());
   }
   std::fflush(stdout);
-  for (auto& [only, why] : std::exchange(late_reloads_, {})) reload(only, std::move(why));
+  for (const auto& each : std::exchange(later_, {})) each();
 }
 
 template <class Then>
@@ -437,7 +441,10 @@ void Server::on_grace_over() {
 
 bool Server::is_busy(const app::App& app) const {
   const app::Generation& generation = app.current();
-  return generation.pool_calls() != 0 ||
+  // Whoever follows requests is told of the end of those that a stuck thread still has in hand.
+  const bool follows =
+      generation.filters_requests() || generation.attributes().on_disconnect != nullptr;
+  return (follows && occupied_ != 0) || generation.pool_calls() != 0 ||
          std::any_of(threads_.begin(), threads_.end(),
                      [&](const auto& thread) { return thread->running() == &generation; });
 }
@@ -500,7 +507,7 @@ void Server::finish() {
 }
 
 bool Server::is_ready(std::string& why_not) const {
-  if (stage_ == Stage::starting || stage_ == Stage::readying) why_not = "the server is starting";
+  if (is_starting()) why_not = "the server is starting";
   if (stop_decided_) why_not = "the server is stopping";
   return why_not.empty() && apps_->are_ready(why_not);
 }

@@ -5,11 +5,11 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "app/runtime_dir.hpp"
@@ -66,6 +66,7 @@ class Server final : private Overview {
   void on_grace_over();
   void drained();
   bool is_busy(const app::App& app) const;
+  bool is_starting() const { return stage_ == Stage::starting || stage_ == Stage::readying; }
   void shut_down();
   void on_shutdown_overdue();
   void finish();
@@ -86,8 +87,8 @@ class Server final : private Overview {
   Stage stage_ = Stage::starting;
   app::Occasion why_;  // of the stop
   bool stop_decided_ = false;
-  std::vector<std::pair<std::string, app::Occasion>> late_reloads_;  // asked for before it served
-  int stop_signal_ = 0;                                              // the first
+  std::vector<std::function<void()>> later_;  // what was asked for before it served
+  int stop_signal_ = 0;                       // the first
   Clock::time_point signalled_;
   Clock::time_point grace_ends_;
   std::atomic<bool> stop_wanted_{false};

@@ -204,4 +204,51 @@ TEST_SUITE("filters") {
     REQUIRE(calls.size() == 7);
     CHECK(calls.back() == "outer post_request");
   }
+
+  TEST_CASE("a filter that blocks where no app answers is given up and is no end of the server") {
+    const Contract contract;
+    Server server({.toml = "[limits]\nrequest_time = 0.5\n" +
+                           contract.app("/", "contract_filter_pool", "filter")});
+    contract.steer("filter", "pre_request=hang");
+    CHECK(ask(server.tcp(), get("/nothing")).status == 503);
+    contract.gate().put();
+    wait_for_posts(contract, "filter", 1);
+    CHECK(contract.calls("filter", "post_request")[0]["outcome"] == kTimedOut);
+    contract.steer("filter", "");
+    CHECK(ask(server.tcp(), get("/nothing")).status == 404);
+    CHECK(server.stop().status == 0);
+  }
+
+  TEST_CASE("a filter that accepts no thread fails its requests and is no end of the server") {
+    const Contract contract;
+    Server server({.toml = "blocking_threads = 1\n" + patient_times() +
+                           contract.app("/", "contract_filter_pool", "filter")});
+    contract.steer("filter", "thread_start=decline");
+    CHECK(ask(server.tcp(), get("/nothing")).status >= 500);
+    CHECK(ask(server.tcp(), get("/nothing")).status >= 500);
+    CHECK(contract.calls("filter", "pre_request").empty());
+    CHECK(server.stop().status == 0);
+  }
+
+  TEST_CASE("who is told of the end of a request that came in pieces gets that request") {
+    const Contract contract;
+    Server server({.toml = patient_times() + contract.app("/", "contract_filter", "outer") +
+                           contract.app("/inline", "contract_inline", "inline")});
+    contract.steer("inline", "on_request=hang");
+    {
+      Client client(server.tcp());
+      const string request =
+          "POST /inline/x?id=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n" +
+          string(20'000, 'b');
+      client.send(request.substr(0, 10'000));
+      client.send(request.substr(10'000));
+      contract.wait_for("inline", "on_request", "begin");
+      client.reset();
+    }
+    contract.gate().put();
+    wait_for_posts(contract, "outer", 1);
+    CHECK(contract.calls("outer", "post_request")[0]["path"] == "/inline/x");
+    CHECK(contract.calls("inline", "on_disconnect").size() <= 1);
+    CHECK(server.stop().status == 0);
+  }
 }
