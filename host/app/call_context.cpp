@@ -21,9 +21,15 @@ CallContext::CallContext(std::uint32_t scope_, std::uint32_t thread_role_) : son
   set_error = &CallContext::store_error;
 }
 
+std::string or_no_text(std::string text) {
+  return text.empty() ? "it gave no text (sonicorn_fail)" : std::move(text);
+}
+
 void CallContext::set_process_role(std::uint32_t role) { role_of_process = role; }
 
 std::string CallContext::take_error() { return std::exchange(error_, {}); }
+
+std::string CallContext::take_reason() { return or_no_text(take_error()); }
 
 void CallContext::store_error(const sonicorn_context* context, const char* text,
                               uint64_t text_size) {

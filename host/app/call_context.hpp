@@ -15,6 +15,9 @@ namespace sonicorn::app {
 
 class Generation;
 
+// What an app said of its error, or that it said nothing.
+std::string or_no_text(std::string text);
+
 // The context of calls on one thread, with a place for the text that an app gives to its error.
 // Set up once per thread and reused: only what differs from call to call is written again. Belongs
 // to its thread and does not move while a call is under way.
@@ -69,6 +72,8 @@ class CallContext : public sonicorn_context {
   }
   // The text of the last error, taken.
   std::string take_error();
+  // The same for a line of the log, which says so when the app gave none.
+  std::string take_reason();
 
   // The generations that were told of this thread (thread_start), and whether they accepted it.
   std::vector<std::pair<Generation*, bool>> joined;

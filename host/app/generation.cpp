@@ -22,10 +22,6 @@ std::uint64_t nanoseconds_of(Clock::time_point time) {
   return static_cast<std::uint64_t>(std::chrono::nanoseconds(time.time_since_epoch()).count());
 }
 
-std::string or_no_text(const std::string& text) {
-  return text.empty() ? "it gave no text (sonicorn_fail)" : text;
-}
-
 double seconds(Clock::duration time) {
   return std::chrono::duration_cast<std::chrono::duration<double>>(time).count();
 }
@@ -111,7 +107,7 @@ Outcome Generation::run_now(std::string_view name, const Occasion& why, millisec
   }
   note_signals(fmt::format("in {}", name));
   return {.result = result,
-          .error = result < 0 ? or_no_text(context.take_error()) : context.take_error(),
+          .error = result < 0 ? context.take_reason() : context.take_error(),
           .overdue = false,
           .called = true};
 }

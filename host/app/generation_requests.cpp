@@ -51,7 +51,7 @@ bool Generation::join_now(CallContext& context) {
           "app {}: thread_start {} on thread {} ({}, generation {}): {}; its requests run on "
           "others",
           traits_.name, result > 0 ? "declined" : "failed", context.thread_id, result,
-          traits_.number, context.take_error());
+          traits_.number, context.take_reason());
     }
   }
   if (!accepted && context.thread_role == SONICORN_THREAD_POOL) {
@@ -69,8 +69,9 @@ void Generation::leave_thread(CallContext& context) {
     const std::int32_t result = generation->on_request_thread(
         context, [&, g = generation] { return g->attributes_.thread_exit(&context, g->state_); });
     if (result != SONICORN_OK) {
-      core::log::error("app {}: thread_exit failed ({}, generation {}): {}", generation->name(),
-                       result, generation->traits().number, context.take_error());
+      core::log::error("app {}: thread_exit {} ({}, generation {}): {}", generation->name(),
+                       result > 0 ? "declined" : "failed", result, generation->traits().number,
+                       context.take_reason());
     }
   }
 }

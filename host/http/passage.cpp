@@ -78,7 +78,7 @@ std::int32_t Passage::fail_unsound(const Step& step, app::CallContext& context) 
 void Passage::tell_failure(const Step& step, std::string_view attribute, std::int32_t result,
                            app::CallContext& context) {
   core::log::error("app {}: {} failed ({}, generation {}): {}", step.app->name(), attribute, result,
-                   step.generation->traits().number, context.take_error());
+                   step.generation->traits().number, context.take_reason());
 }
 
 std::int32_t Passage::fail(const Step& step, std::string_view attribute, std::int32_t result) {

@@ -298,6 +298,19 @@ TEST_SUITE("attributes") {
     }
   }
 
+  TEST_CASE("a thread that declines without a text is said to give none") {
+    for (const char* const attribute : {"thread_start", "thread_exit"}) {
+      CAPTURE(attribute);
+      const Contract contract;
+      contract.steer("bad", string(attribute) + "=nonsense");
+      Server server({.toml = two_apps(contract)});
+      static_cast<void>(ask(server.tcp(), get("/bad")));
+      CHECK(server.stop().status == 0);
+      check_logged(server, attribute, "declined");
+      check_logged(server, attribute, "it gave no text");
+    }
+  }
+
   TEST_CASE("a drain that is declined is waited for until the app says that it is done") {
     const Contract contract;
     contract.steer("late", "drain=decline");
