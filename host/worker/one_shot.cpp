@@ -55,7 +55,9 @@ app::Outcome wait_for(Clock::time_point deadline, Call call) {
 class OneShot {
  public:
   OneShot(std::unique_ptr<app::App> app, app::Services& services, std::chrono::milliseconds grace)
-      : app_(std::move(app)), services_(services), grace_(grace) {}
+      : app_(std::move(app)), services_(services), grace_(grace) {
+    app::set_thread_role(SONICORN_THREAD_POOL);
+  }
 
   bool start() {
     const app::Outcome started =
@@ -70,8 +72,7 @@ class OneShot {
   void answer(const http::Request& request, OneShotResult& result) {
     routing::Router router;
     router.add(*app_);
-    app::set_thread_role(SONICORN_THREAD_POOL);
-    app::CallContext context(SONICORN_SCOPE_REQUEST, SONICORN_THREAD_POOL);
+    app::CallContext& context = context_;
     context.deadline_ns = 0;
     context.set_event("on_request");
     http::AppResponse response;
@@ -88,7 +89,6 @@ class OneShot {
     }
     result.clean = write(request, context, passage, outcome, response, result);
     if (follows) passage.finish(context, request, "");
-    app::Generation::leave_thread(context);
   }
 
   // False when something of the app could not be ended.
@@ -109,6 +109,7 @@ class OneShot {
                  grace_.count() / 1000);
       clean = false;
     }
+    app::Generation::leave_thread(context_);
     why.deadline = std::max(why.deadline, Clock::now() + app::kLeastShutdown);
     const app::Outcome ended =
         wait_for(why.deadline, [&](auto done) { generation.shutdown(why, std::move(done)); });
@@ -137,7 +138,7 @@ class OneShot {
                        ? fmt::format("{} failed ({}, generation 1): {}",
                                      passage.failed_app() != nullptr ? passage.failed_attribute()
                                                                      : "on_request",
-                                     outcome, context.take_error())
+                                     outcome, context.take_reason())
                        : fmt::format("its response cannot be sent: {}", fault));
       }
       http::ResponseWriter::fill_in(
@@ -169,6 +170,7 @@ class OneShot {
   std::unique_ptr<app::App> app_;
   app::Services& services_;
   std::chrono::milliseconds grace_;
+  app::CallContext context_{SONICORN_SCOPE_REQUEST, SONICORN_THREAD_POOL};  // of this thread
   bool is_stuck_ = false;
 };
 

@@ -38,8 +38,8 @@ TEST_SUITE("call") {
             string(fixture_name == string("contract_all") ? "contract-all" : "contract-inline") +
                 "\n");
       CHECK(begun(contract) == std::vector<string>{"start", "thread_start", "pre_request",
-                                                   "on_request", "post_request", "thread_exit",
-                                                   "drain", "shutdown"});
+                                                   "on_request", "post_request", "drain",
+                                                   "thread_exit", "shutdown"});
       for (const Json& line : contract.journal()) {
         CHECK(line["process_role"] == 2);
         CHECK(line["generation"] == 1);
