@@ -99,6 +99,8 @@ class Generation final : private AppServices {
   // Whether threads of the app, or a call on its lifecycle thread, may still run its code though it
   // was shut down: then it must stay loaded until the process ends.
   bool is_stuck() const { return stuck_.load(); }
+  // Whether shutdown() got its turn on the lifecycle thread, or the call before never returned.
+  bool has_ended() const { return ended_.load(std::memory_order_acquire); }
 
   // The request calls run on this thread; `context` is this thread's. An exception that leaves the
   // app is an error with its text. The attribute must be declared.
@@ -190,11 +192,11 @@ class Generation final : private AppServices {
   std::atomic<std::uint32_t> pool_calls_{0};
   std::atomic<unsigned> refused_threads_{0};
   std::atomic<bool> stuck_{false};
+  std::atomic<bool> ended_{false};
 
   // Of the lifecycle thread.
   std::unique_ptr<CallContext> context_;
   bool started_ = false;
-  bool ended_ = false;
   std::vector<Bus::Message> messages_;
 
   std::mutex drain_mutex_;

@@ -481,8 +481,10 @@ void Server::shut_down() {
 
 void Server::on_shutdown_overdue() {
   for (const app::App* const app : apps_->give_up_ending()) {
-    log::error("app {}: its shutdown did not return by its deadline; ending without it",
-               app->name());
+    log::error("app {}: its shutdown {} by its deadline; ending without it", app->name(),
+               app->current().has_ended()
+                   ? "did not return"
+                   : "could not be called, for the call before did not return,");
     unclean_ = true;
   }
   if (apps_->ending().empty()) finish();

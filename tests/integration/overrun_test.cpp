@@ -165,6 +165,17 @@ TEST_SUITE("overrun") {
     CHECK(contract.calls("good", "shutdown", "end").size() == 1);
   }
 
+  TEST_CASE("a shutdown behind a call that never returns is not said to have been called") {
+    const Contract contract;
+    contract.steer("bad", "drain=hang");
+    Server server({.toml = two_apps(contract, "grace = 0.5\n", "abandon")});
+    server.expect_failure();
+    CHECK(server.stop().status == 1);
+    CHECK(logs(server, {"app bad", "its shutdown could not be called"}));
+    CHECK(contract.calls("bad", "shutdown").empty());
+    CHECK(contract.calls("good", "shutdown", "end").size() == 1);
+  }
+
   TEST_CASE("a shutdown with the policy wait is waited for beyond its deadline") {
     const Contract contract;
     contract.steer("bad", "shutdown=hang");
