@@ -112,6 +112,20 @@ TEST_CASE("lines of the log carry app and level, and stay one line") {
   CHECK_FALSE(stage.app.logged("three"));
 }
 
+TEST_CASE("a metric's name has one kind in all apps of a host") {
+  testing::Host host;
+  auto one = host.link<Puppet>({.mount = "/one", .name = "one"});
+  one.start();
+  const sonicorn_server* const first = Puppet::here->server->c();
+  auto two = host.link<Puppet>({.mount = "/two", .name = "two"});
+  two.start();
+  const sonicorn_server* const second = Puppet::here->server->c();
+  const auto& metrics = Puppet::here->table<sonicorn_metrics>();
+  CHECK(metrics.get(first, SONICORN_METRIC_COUNTER, "hits", "") != nullptr);
+  CHECK(metrics.get(second, SONICORN_METRIC_GAUGE, "hits", "") == nullptr);
+  CHECK(metrics.get(second, SONICORN_METRIC_COUNTER, "hits", "") != nullptr);
+}
+
 TEST_CASE("metrics count, and what makes no sense is ignored") {
   Stage stage;
   const auto& metrics = stage.puppet().table<sonicorn_metrics>();
@@ -134,7 +148,7 @@ TEST_CASE("metrics count, and what makes no sense is ignored") {
   CHECK(stage.app.metrics().size() == 3);
   CHECK(metrics.get(stage.server(), SONICORN_METRIC_COUNTER, "hits_total", "") == counter);
   CHECK(metrics.get(stage.server(), SONICORN_METRIC_GAUGE, "hits_total", "") == nullptr);
-  for (const char* name : {"", "Hits", "1st", "a-b"}) {
+  for (const char* name : {"", "Hits", "1st", "a-b", "sonicorn_requests", "__name"}) {
     CHECK(metrics.get(stage.server(), SONICORN_METRIC_COUNTER, name, "") == nullptr);
   }
   CHECK_THROWS_WITH_AS(stage.app.metric("misses"),

@@ -210,6 +210,7 @@ TEST_CASE("new settings are applied or refused") {
   auto app = host.link<Whole>(kWhole);
   app.start();
   CHECK(app.reload_settings("{}"));
+  CHECK(app.calls().back().reason == sonicorn::Reason::config_changed);
   CHECK(app.reload_settings(R"({"bad":1})").error == "bad is unknown");
   CHECK(app.prepare_reload());
   CHECK(app.abort_reload());

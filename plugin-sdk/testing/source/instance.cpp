@@ -263,8 +263,11 @@ Result Instance::reload(std::uint32_t phase, const std::string& settings) {
   if (functions_.reload == nullptr) {
     return {.called = false};
   }
+  const bool is_settings = phase == SONICORN_RELOAD_SETTINGS;
   Result result = call(
-      {.attribute = "reload", .reason = Reason::reload, .message = settings},
+      {.attribute = "reload",
+       .reason = is_settings ? Reason::config_changed : Reason::reload,
+       .message = settings},
       [&](const sonicorn_context* context) { return functions_.reload(context, state_, phase); });
   world_->finish();
   return result;

@@ -18,11 +18,13 @@ namespace {
 
 constexpr std::size_t kLongestTopic = 256;  // bytes
 constexpr std::size_t kLongestMetric = 200;
+constexpr std::size_t kMostMetrics = 1000;  // of one app
 
 constexpr std::uint64_t bit(std::uint32_t number) { return std::uint64_t{1} << number; }
 
 bool is_metric_name(std::string_view name) {
-  if (name.empty() || name.size() > kLongestMetric || (name[0] >= '0' && name[0] <= '9')) {
+  if (name.empty() || name.size() > kLongestMetric || (name[0] >= '0' && name[0] <= '9') ||
+      name.starts_with("sonicorn_") || name.starts_with("__")) {
     return false;
   }
   return std::all_of(name.begin(), name.end(), [](char c) {
@@ -105,6 +107,9 @@ struct ServerView::Glue {
     const std::lock_guard lock(view_of_app.world_.mutex);
     auto found = view_of_app.metrics_.find(std::string_view(name));
     if (found == view_of_app.metrics_.end()) {
+      if (view_of_app.metrics_.size() >= kMostMetrics) return nullptr;
+      const auto [first, is_new] = view_of_app.world_.metric_kinds.try_emplace(name, kind);
+      if (!is_new && first->second != kind) return nullptr;
       sonicorn_metric made{&view_of_app.world_, {}};
       made.is.kind = kind;
       made.is.name = name;

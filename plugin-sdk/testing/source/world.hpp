@@ -76,6 +76,7 @@ struct World {
   std::deque<Message> messages;
   std::vector<std::shared_ptr<sonicorn_stop_token>> threads;
   std::vector<LogLine> log;
+  std::map<std::string, std::uint32_t, std::less<>> metric_kinds;  // by name, of all apps
   std::vector<ControlRequest> control_requests;
   std::vector<std::string> broken_rules;
 
