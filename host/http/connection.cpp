@@ -252,17 +252,20 @@ void Connection::on_answer(std::unique_ptr<PoolCall> call) {
   }
 }
 
+std::pair<const app::Generation*, std::string_view> Connection::last_called() const {
+  if (passage_ != nullptr && (*passage_)->failed_app() != nullptr) {
+    return {&(*passage_)->failed_app()->current(), (*passage_)->failed_attribute()};
+  }
+  return {app_ != nullptr ? &app_->current() : (*passage_)->first(), "on_request"};
+}
+
 void Connection::fail(const Request& to, AppResponse& response, std::int32_t result,
                       const std::string& error) {
   response.drop();
   if (result > 0) return refuse(to, refusals::kNotFound);
-  const bool by_passage = passage_ != nullptr && (*passage_)->failed_app() != nullptr;
-  const app::Generation& failed = by_passage        ? (*passage_)->failed_app()->current()
-                                  : app_ != nullptr ? app_->current()
-                                                    : *(*passage_)->first();
-  core::log::error("app {}: {} failed ({}, generation {}): {}", failed.name(),
-                   by_passage ? (*passage_)->failed_attribute() : "on_request", result,
-                   failed.traits().number,
+  const auto [failed, attribute] = last_called();
+  core::log::error("app {}: {} failed ({}, generation {}): {}", failed->name(), attribute, result,
+                   failed->traits().number,
                    error.empty() ? "it gave no text (sonicorn_fail)" : error);
   refuse(to, refusals::kAppFailed);
 }
@@ -288,8 +291,9 @@ void Connection::write_answer(const Request& to, AppResponse& response) {
 }
 
 void Connection::refuse_fault(const Request& to, AppResponse& response, std::string_view fault) {
-  core::log::error("app {}: its response cannot be sent: {}", app_ != nullptr ? app_->name() : "-",
-                   fault);
+  const auto [answered, attribute] = last_called();
+  core::log::error("app {}: the response of its {} cannot be sent (generation {}): {}",
+                   answered->name(), attribute, answered->traits().number, fault);
   response.drop();
   refuse(to, refusals::kAppFailed);
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "http/engine.hpp"
 #include "http/epoll_set.hpp"
@@ -89,6 +90,8 @@ class Connection final : public PollTarget,
   void call_on_pool(app::Generation* generation);
   void send(const Request& to, AppResponse& response);
   void give_back(std::unique_ptr<Request>& request);
+  // Whose call, of which attribute, ended the way of the request: it failed, or gave the answer.
+  std::pair<const app::Generation*, std::string_view> last_called() const;
   void fail(const Request& to, AppResponse& response, std::int32_t result,
             const std::string& error);
   void refuse(const Request& to, const Refusal& refusal);

@@ -69,6 +69,8 @@ std::int32_t Passage::post_at_once(Step& step, void* exchange, app::CallContext&
   return SONICORN_DECLINED;
 }
 
+std::int32_t Passage::answer(const Step& step) { return fail(step, "pre_request", SONICORN_OK); }
+
 std::int32_t Passage::fail_unsound(const Step& step, app::CallContext& context) {
   static constexpr std::string_view kUnsound = "a header field that it sets cannot be sent";
   context.set_error(&context, kUnsound.data(), kUnsound.size());

@@ -50,8 +50,9 @@ class Passage {
   void share() { shared_ = true; }
 
   // Calls each pre_request and then the handler, on this thread. The result is the handler's, or
-  // OK where a filter answered: `response` is to be sent; above 0: there is none; below 0: the app
-  // and attribute of failed_app() and failed_attribute() failed.
+  // OK where a filter answered: `response` is to be sent; above 0: there is none; below 0: a call
+  // failed. Where it failed or a filter answered, failed_app() and failed_attribute() say whose
+  // call it was.
   std::int32_t run(app::CallContext& context, const Request& request, std::string_view remote,
                    AppResponse& response);
   const app::App* failed_app() const { return failed_app_; }
@@ -114,6 +115,8 @@ class Passage {
                             const Request& request, std::string_view remote);
   void tell_failure(const Step& step, std::string_view attribute, std::int32_t result,
                     app::CallContext& context);
+  // Notes whose pre_request answered in place of the handler.
+  std::int32_t answer(const Step& step);
   std::int32_t fail_unsound(const Step& step, app::CallContext& context);
   bool take_fields(const AppResponse& response, const app::App& from);
   const sonicorn_request& request_for(const Step& step, const Request& request,

@@ -96,7 +96,7 @@ inline std::int32_t Passage::run_steps(app::CallContext& context, const Request&
       const std::int32_t result = generation.pre_request(context, as_abi, response, &exchange);
       // Above 0 it answers in place of the handler.
       if (result != SONICORN_OK) {
-        if (result > 0) return SONICORN_OK;
+        if (result > 0) return answer(step);
         response.drop();
         return fail(step, "pre_request", result);
       }

@@ -139,7 +139,7 @@ class OneShot {
                                      passage.failed_app() != nullptr ? passage.failed_attribute()
                                                                      : "on_request",
                                      outcome, context.take_reason())
-                       : fmt::format("its response cannot be sent: {}", fault));
+                       : fmt::format("its response cannot be sent (generation 1): {}", fault));
       }
       http::ResponseWriter::fill_in(
           response, outcome > 0 ? http::refusals::kNotFound : http::refusals::kAppFailed,

@@ -52,6 +52,16 @@ TEST_SUITE("errors") {
     CHECK(server.process().wait_for_errors("bad-header"));
   }
 
+  TEST_CASE("of an answer that cannot be sent the log names app, attribute and generation") {
+    Server server({.files = {mounted("/", "bad_header"), mounted("/filtered", "bad_filter")}});
+    CHECK(ask(server.tcp(), get("/?status_high")).status == 500);
+    CHECK(server.process().wait_for_errors(
+        "app bad-header: the response of its on_request cannot be sent (generation 1)"));
+    CHECK(ask(server.tcp(), get("/filtered")).status == 500);
+    CHECK(server.process().wait_for_errors(
+        "app bad-filter: the response of its pre_request cannot be sent (generation 1)"));
+  }
+
   TEST_CASE("a refusal by the server is no error of an app") {
     Server server({.files = {mounted("/", "echo")}});
     CHECK(ask(server.tcp(), "GET / HTTP/1.1\r\n\r\n").status == 400);
