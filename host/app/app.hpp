@@ -49,7 +49,12 @@ class App {
   // The generation that answers requests that begin now; null when the app takes none, because it
   // was drained by itself. Thread-safe; one load, no counter.
   Generation* serving() const { return serving_.load(std::memory_order_acquire); }
-  void stop_serving() { serving_.store(nullptr, std::memory_order_release); }
+  void stop_serving() {
+    serving_.store(nullptr, std::memory_order_release);
+    switches_.fetch_add(1, std::memory_order_release);
+  }
+  // Changes after serving() of any app has changed. Thread-safe; one load.
+  static std::uint32_t switches() { return switches_.load(std::memory_order_acquire); }
 
   // How it is, as health said last. Thread-safe.
   bool is_healthy() const { return healthy_.load(); }
@@ -64,6 +69,7 @@ class App {
   std::string brought_;
   std::unique_ptr<Generation> owned_;
   std::atomic<Generation*> serving_;
+  static inline std::atomic<std::uint32_t> switches_{0};
   std::atomic<bool> healthy_{true};
   std::atomic<bool> ready_{false};
 };

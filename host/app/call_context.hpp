@@ -28,14 +28,15 @@ class CallContext : public sonicorn_context {
   CallContext(const CallContext&) = delete;
   CallContext& operator=(const CallContext&) = delete;
 
-  // What a request makes this thread run now, for other threads to look at.
+  // What a request makes this thread run now, for other threads to look at. Two calls of one
+  // request differ in generation or attribute.
   struct Running {
     std::atomic<Generation*> generation{nullptr};  // null: no code of an app
-    std::atomic<std::uint32_t> calls{0};           // changes with every call
+    std::atomic<std::uint32_t> requests{0};        // changes with every request
     std::atomic<Attribute> attribute{Attribute::on_request};
 
     void count() {
-      calls.store(calls.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+      requests.store(requests.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     }
   };
   Running running;
@@ -46,19 +47,22 @@ class CallContext : public sonicorn_context {
   // Shows other threads that this one calls `attribute` of `generation` now, and names it.
   void begin_call(Generation& callee, Attribute attribute) {
     set_event(name_of(attribute));
-    running.count();
     running.attribute.store(attribute, std::memory_order_relaxed);
     running.generation.store(&callee, std::memory_order_release);
+  }
+  void end_calls() {
+    set_event(name_of(Attribute::on_request));
+    running.attribute.store(Attribute::on_request, std::memory_order_relaxed);
+    running.generation.store(nullptr, std::memory_order_release);
   }
   // What begin_call() says is over when it goes out of scope: the thread is between two requests.
   class Calls {
    public:
-    explicit Calls(CallContext& context) : context_(context) {}
-    ~Calls() {
-      context_.set_event(name_of(Attribute::on_request));
-      context_.running.attribute.store(Attribute::on_request, std::memory_order_relaxed);
-      context_.running.generation.store(nullptr, std::memory_order_release);
+    // `counted`: the request is the one that called before.
+    explicit Calls(CallContext& context, bool counted = false) : context_(context) {
+      if (!counted) context.running.count();
     }
+    ~Calls() { context_.end_calls(); }
     Calls(const Calls&) = delete;
     Calls& operator=(const Calls&) = delete;
 

@@ -67,7 +67,7 @@ bool Watchdog::unwatch(std::uint64_t id) {
 void Watchdog::watch_requests(const CallContext& context, std::chrono::milliseconds limit) {
   {
     const std::lock_guard lock(mutex_);
-    sampled_.push_back({&context, limit, 0, false, false, {}});
+    sampled_.push_back({&context, limit, {}, false, {}});
   }
   changed_.notify_one();
 }
@@ -119,9 +119,9 @@ void Watchdog::run() {
 void Watchdog::sample(Sampled& each, Clock::time_point now, std::vector<Call>& overdue) {
   const CallContext::Running& running = each.context->running;
   const Generation* const generation = running.generation.load(std::memory_order_acquire);
-  const std::uint32_t call = running.calls.load(std::memory_order_relaxed);
-  if (generation == nullptr || !each.running || call != each.call) {
-    each.running = generation != nullptr;
+  const Sampled::Call call{generation, running.attribute.load(std::memory_order_relaxed),
+                           running.requests.load(std::memory_order_relaxed)};
+  if (generation == nullptr || call != each.call) {
     each.call = call;
     each.told = false;
     each.since = now;
@@ -129,8 +129,7 @@ void Watchdog::sample(Sampled& each, Clock::time_point now, std::vector<Call>& o
   }
   if (each.told || now - each.since < each.limit) return;
   each.told = true;
-  overdue.push_back({generation->name(),
-                     std::string(name_of(running.attribute.load(std::memory_order_relaxed))),
+  overdue.push_back({generation->name(), std::string(name_of(call.attribute)),
                      generation->traits().number, static_cast<pid_t>(each.context->thread_id),
                      each.since, each.limit, generation->traits().overrun, nullptr});
 }

@@ -12,11 +12,13 @@
 #include <thread>
 #include <vector>
 
+#include "app/attributes.hpp"
 #include "config/config.hpp"
 
 namespace sonicorn::app {
 
 class CallContext;
+class Generation;
 
 // Notices calls into apps that outlive their time limit: each is logged once, with the app, the
 // attribute, how long, and the native backtrace of its thread, and then dealt with as the app's
@@ -55,10 +57,15 @@ class Watchdog {
 
  private:
   struct Sampled {
+    struct Call {
+      const Generation* generation = nullptr;
+      Attribute attribute = Attribute::on_request;
+      std::uint32_t request = 0;
+      bool operator==(const Call&) const = default;
+    };
     const CallContext* context;
     std::chrono::milliseconds limit;
-    std::uint32_t call = 0;  // the one seen last
-    bool running = false;
+    Call call = {};  // the one seen last
     bool told = false;
     Clock::time_point since;
   };

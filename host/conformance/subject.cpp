@@ -113,7 +113,8 @@ Answer Subject::request(app::CallContext& context) {
   http::AppResponse response;
   http::Passage passage;
   Answer answer;
-  const bool follows = passage.begin(router_, request.path, router_.find(request.path));
+  const bool follows =
+      passage.begin(router_, request.path, router_.find(request.path), http::Passage::now_ns());
   context.deadline_ns = 0;
   context.set_event("on_request");
   if (!generation.join_thread(context)) {

@@ -11,24 +11,6 @@ AppResponse::AppResponse()
   allocate = &AppResponse::allocate_for;
 }
 
-void AppResponse::reset() {
-  static_cast<sonicorn_response&>(*this) = {
-      .size = sizeof(sonicorn_response),
-      .status = 200,
-      .content_type = {},
-      .fields = nullptr,
-      .field_count = 0,
-      .body = {},
-      .release = nullptr,
-      .release_argument = nullptr,
-      .allocate = &AppResponse::allocate_for,
-  };
-  if (arena_used_) {
-    arena_.release();
-    arena_used_ = false;
-  }
-}
-
 Release AppResponse::take_release() {
   const Release taken{release, release_argument};
   release = nullptr;

@@ -36,4 +36,22 @@ class AppResponse : public sonicorn_response {
   bool arena_used_ = false;
 };
 
+inline void AppResponse::reset() {
+  static_cast<sonicorn_response&>(*this) = {
+      .size = sizeof(sonicorn_response),
+      .status = 200,
+      .content_type = {},
+      .fields = nullptr,
+      .field_count = 0,
+      .body = {},
+      .release = nullptr,
+      .release_argument = nullptr,
+      .allocate = &AppResponse::allocate_for,
+  };
+  if (arena_used_) {
+    arena_.release();
+    arena_used_ = false;
+  }
+}
+
 }  // namespace sonicorn::http

@@ -67,7 +67,7 @@ void Connection::on_ready(std::uint32_t events) {
 // What was written for this peer must not reach the next one.
 void Connection::cut_for_memory() {
   core::log::error("out of memory: one connection was cut");
-  loop_.context_.running.generation.store(nullptr);
+  loop_.context_.end_calls();
   passage_ = nullptr;
   close();
   loop_.output_.clear();

@@ -12,36 +12,47 @@ namespace sonicorn::http {
 // As call() does it for a handler alone. Flat, for every request of a filtered mount goes through
 // it.
 [[gnu::flatten]] bool Connection::serve_followed(Request& now) {
-  if (now.server_wide) return false;
   std::unique_ptr<Passage>& owner = loop_.passage();
   Passage& passage = *owner;
-  if (!passage.begin(loop_.router_, now.path, app_)) return false;
+  if (!passage.begin(loop_.router_, now.path, app_, loop_.now_ns())) return false;
   passage_ = &owner;
-  app::CallContext::Running& running = loop_.context_.running;
-  if (passage.is_closed()) {
-    refuse(now, refusals::kDrained);
-    return true;
-  }
-  running.generation.store(passage.first());
+  if (!passage.is_plain() && !may_run_here(now)) return true;
+  app::CallContext& context = loop_.context_;
+  context.running.generation.store(passage.first());
   if (loop_.cut_.load()) {
     passage_ = nullptr;
     close();
-  } else if (passage.blocking() || !passage.join(loop_.context_)) {
-    call_on_pool(app_ != nullptr ? passage.first() : nullptr);
+    context.end_calls();
   } else {
-    loop_.context_.deadline_ns = loop_.deadline_ns();
+    context.running.count();
+    context.deadline_ns = loop_.deadline_ns();
     AppResponse& response = loop_.response_;
     const std::int32_t result =
-        passage.run(loop_.context_, now, {remote_.data(), remote_size_}, response);
+        passage.run_here(context, now, {remote_.data(), remote_size_}, response);
     if (result == SONICORN_OK) {
       send_followed(now, response);
     } else {
-      fail(now, response, result, result < 0 ? loop_.context_.take_error() : std::string());
+      fail(now, response, result, result < 0 ? context.take_error() : std::string());
     }
-    return true;
   }
-  running.generation.store(nullptr, std::memory_order_release);
   return true;
+}
+
+// A way that is not plain: where it may not be gone on this thread, the request is refused or given
+// to the pool.
+bool Connection::may_run_here(const Request& now) {
+  Passage& passage = **passage_;
+  if (passage.is_closed()) {
+    refuse(now, refusals::kDrained);
+    return false;
+  }
+  app::CallContext& context = loop_.context_;
+  context.running.generation.store(passage.first());
+  // Who is cut calls nobody, also to tell of the thread.
+  if (loop_.cut_.load() || passage.may_run_here(context)) return true;
+  call_on_pool(app_ != nullptr ? passage.first() : nullptr);
+  context.end_calls();
+  return false;
 }
 
 void Connection::send_followed(const Request& to, AppResponse& response) {
@@ -68,8 +79,10 @@ void Connection::refuse_followed(const Request& to, const Refusal& refusal, bool
   complete(to, refusal.status, body_size);
 }
 
-// The response is written: whoever followed the request is told once it has ended.
+// The response is written: whoever followed the request is told once it has ended. What the request
+// called is over.
 void Connection::complete(const Request& to, std::uint32_t status, std::uint64_t body_size) {
+  const app::CallContext::Calls calls(loop_.context_, true);
   std::unique_ptr<Passage>& passage = *std::exchange(passage_, nullptr);
   if (passage->result() == 0) passage->set_result(SONICORN_OUTCOME_SENT);
   passage->set_answer(status, body_size);
@@ -84,7 +97,7 @@ void Connection::complete(const Request& to, std::uint32_t status, std::uint64_t
     unsent_ = std::move(passage);
     return;
   }
-  loop_.finish(passage, to, {remote_.data(), remote_size_});
+  loop_.finish_here(passage, to, {remote_.data(), remote_size_});
 }
 
 // The responses that were on their way have ended, all those that were not sent as `result` says.

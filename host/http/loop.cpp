@@ -61,16 +61,14 @@ Loop::~Loop() {
 
 void Loop::read_clock() {
   timespec time{};
-  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+  // Who follows requests is told how long they took.
+  ::clock_gettime(router_.follows() ? CLOCK_MONOTONIC : CLOCK_MONOTONIC_COARSE, &time);
   now_ =
       Clock::time_point(std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec));
+  deadline_ns_ = static_cast<std::uint64_t>(
+      std::chrono::nanoseconds((now_ + limits_.request_time).time_since_epoch()).count());
   ::clock_gettime(CLOCK_REALTIME_COARSE, &time);
   writer_.set_time(time.tv_sec);
-}
-
-std::uint64_t Loop::deadline_ns() const {
-  return static_cast<std::uint64_t>(
-      std::chrono::nanoseconds((now_ + limits_.request_time).time_since_epoch()).count());
 }
 
 Connection* Loop::make(int fd, std::string_view remote) {

@@ -86,7 +86,11 @@ class Loop final : private PollTarget {
 
   void on_ready(std::uint32_t events) override;  // the pool's wake-up
   void read_clock();
-  std::uint64_t deadline_ns() const;
+  std::uint64_t deadline_ns() const { return deadline_ns_; }
+  // When the loop saw what it serves now, CLOCK_MONOTONIC.
+  std::uint64_t now_ns() const {
+    return static_cast<std::uint64_t>(std::chrono::nanoseconds(now_.time_since_epoch()).count());
+  }
   void enter(Connection& connection, Phase phase);
   void retire(Connection& connection);
   void bury();
@@ -106,11 +110,19 @@ class Loop final : private PollTarget {
   // Ends a request's way when its response has ended: here, or on the pool when somebody on it may
   // block.
   void finish(std::unique_ptr<Passage>& passage, const Request& request, std::string_view remote) {
+    const app::CallContext::Calls calls(context_);
+    finish_here(passage, request, remote);
+  }
+  // The same; after it, CallContext::end_calls() is due.
+  void finish_here(std::unique_ptr<Passage>& passage, const Request& request,
+                   std::string_view remote) {
     if (!passage->owes()) return;
-    if (passage->blocking()) return finish_on_pool(passage, request, remote);
-    static_cast<void>(passage->join(context_));
+    if (!passage->is_plain()) {
+      if (passage->blocking()) return finish_on_pool(passage, request, remote);
+      static_cast<void>(passage->join(context_));
+    }
     context_.deadline_ns = deadline_ns();
-    passage->finish(context_, request, remote);
+    passage->finish_here(context_, request, remote);
   }
   void finish_on_pool(std::unique_ptr<Passage>& passage, const Request& request,
                       std::string_view remote);
@@ -122,6 +134,7 @@ class Loop final : private PollTarget {
   int wake_;
 
   Clock::time_point now_;
+  std::uint64_t deadline_ns_ = 0;  // of a request that begins now, CLOCK_MONOTONIC
   bool stopping_ = false;
   bool telling_ = false;  // the set holds pointers to connections
   std::size_t count_ = 0;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "core/log.hpp"
@@ -16,26 +17,29 @@ std::string_view view_of(const sonicorn_string& text) { return {text.data, text.
 }  // namespace
 
 bool Passage::find_way(const routing::Router& router, std::string_view path, app::App* app) {
-  app_ = app;
+  if (path.empty()) return false;  // the server is meant
+  bool is_fixed = true;
+  switches_ = app::App::switches();  // before any serving()
   steps_.clear();
-  is_fixed_ = app != nullptr;
   has_handler_ = blocking_ = closed_ = joins_ = watched_ = false;
   bool followed = app != nullptr && app->current().attributes().on_disconnect != nullptr;
   for (app::App* const each : router.filters()) {
     // A filter below the app's mount sees some of its requests only.
-    if (app != nullptr && !routing::holds(each->mount(), app->mount())) is_fixed_ = false;
+    if (app != nullptr && !routing::holds(each->mount(), app->mount())) is_fixed = false;
     if (!routing::holds(each->mount(), path)) continue;
     followed = true;
     add(*each);
   }
-  if (!followed) {
-    is_fixed_ = false;
-    return false;
-  }
+  fixed_for_ = nullptr;
+  plain_ = false;
+  filters_ = steps_.size();
+  if (!followed) return false;
   if (app != nullptr) {
     has_handler_ = true;
     add(*app);
   }
+  if (is_fixed && !closed_) fixed_for_ = app;
+  plain_ = !closed_ && !blocking_ && !joins_;
   return true;
 }
 
@@ -45,10 +49,21 @@ void Passage::add(app::App& app) {
     closed_ = true;
     return;
   }
-  steps_.push_back({&app, generation, nullptr, false, false});
+  steps_.push_back({&app, generation, app.mount().size(), nullptr});
   blocking_ = blocking_ || generation->traits().blocking;
   joins_ = joins_ || generation->joins_threads();
   watched_ = watched_ || generation->attributes().on_disconnect != nullptr;
+}
+
+// Those before `step` of whom a post_request is owed, the last first.
+void Passage::finish_rest(Step* step, app::CallContext& context, const Request& request_in,
+                          std::string_view remote_in) {
+  while (progress_.owed != 0) {
+    --step;
+    if (step->generation->attributes().post_request == nullptr) continue;
+    --progress_.owed;
+    call_post(*step, outcome_, context, request_in, remote_in);
+  }
 }
 
 bool Passage::join_all(app::CallContext& context) const {
@@ -61,11 +76,13 @@ bool Passage::join_all(app::CallContext& context) const {
 std::int32_t Passage::post_at_once(Step& step, void* exchange, app::CallContext& context,
                                    const Request& request_in, std::string_view remote_in) {
   step.exchange = exchange;
-  step.passed = true;
   sonicorn_outcome outcome{};
-  outcome.result = given_up_;
+  outcome.size = sizeof(outcome);
+  outcome.result = progress_.given_up;
   outcome.status = given_up_status_;
-  call_post(step, outcome, context, request_in, remote_in);
+  if (step.generation->attributes().post_request != nullptr) {
+    call_post(step, outcome, context, request_in, remote_in);
+  }
   return SONICORN_DECLINED;
 }
 
@@ -84,7 +101,7 @@ void Passage::tell_failure(const Step& step, std::string_view attribute, std::in
 }
 
 std::int32_t Passage::fail(const Step& step, std::string_view attribute, std::int32_t result) {
-  failed_app_ = step.app;
+  progress_.failed_app = step.app;
   failed_attribute_ = attribute;
   return result;
 }
@@ -97,7 +114,7 @@ bool Passage::take_fields(const AppResponse& response, const app::App& from) {
     return false;
   }
   std::unique_lock<std::mutex> lock;
-  if (shared_) lock = std::unique_lock(mutex_);
+  if (progress_.shared) lock = std::unique_lock(mutex_);
   for (std::uint64_t i = 0; i < response.field_count; ++i) {
     fields_.emplace_back(view_of(response.fields[i].name), view_of(response.fields[i].value));
   }
@@ -149,28 +166,32 @@ void Passage::set_fields(AppResponse& response) const {
 std::unique_ptr<Passage> Passage::give_up(std::uint32_t result, std::uint32_t status) {
   auto owing = std::make_unique<Passage>();
   const std::lock_guard lock(mutex_);
-  given_up_ = result;
+  progress_.given_up = result;
   given_up_status_ = status;
   owing->outcome_.result = result;
   owing->steps_ = steps_;
+  owing->filters_ = filters_;
+  owing->progress_.passed = std::exchange(progress_.passed, 0);
+  owing->progress_.owed = std::exchange(progress_.owed, 0);
+  owing->progress_.handled = std::exchange(progress_.handled, false);
   owing->has_handler_ = has_handler_;
   owing->blocking_ = blocking_;
   owing->joins_ = joins_;
   owing->watched_ = watched_;
-  owing->owed_ = std::exchange(owed_, 0);
   owing->begun_ns_ = begun_ns_;
   owing->fields_ = fields_;
-  for (Step& step : steps_) step.passed = step.reached = false;
   return owing;
 }
 
 void Passage::tell_of_disconnect(app::CallContext& context, const Request& request_in,
                                  std::string_view remote_in) {
-  for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
-    if (!step->reached || step->generation->attributes().on_disconnect == nullptr) continue;
+  const std::size_t reached = progress_.handled ? steps_.size() : progress_.passed;
+  const auto last = std::make_reverse_iterator(steps_.begin() + static_cast<long>(reached));
+  for (auto step = last; step != steps_.rend(); ++step) {
+    if (step->generation->attributes().on_disconnect == nullptr) continue;
     // An app that is a filter and the handler is told once.
-    const auto same = [&](const Step& each) { return each.app == step->app && each.reached; };
-    if (std::any_of(steps_.rbegin(), step, same)) continue;
+    const auto same = [&](const Step& each) { return each.app == step->app; };
+    if (std::any_of(last, step, same)) continue;
     const sonicorn_request& as_abi = request_for(*step, request_in, remote_in);
     context.begin_call(*step->generation, app::Attribute::on_disconnect);
     const std::int32_t result = step->generation->on_disconnect(context, as_abi);

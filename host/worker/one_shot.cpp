@@ -77,7 +77,8 @@ class OneShot {
     context.set_event("on_request");
     http::AppResponse response;
     http::Passage passage;
-    const bool follows = passage.begin(router, request.path, router.find(request.path));
+    const bool follows =
+        passage.begin(router, request.path, router.find(request.path), http::Passage::now_ns());
     std::int32_t outcome = SONICORN_DECLINED;
     if (!app_->current().join_thread(context)) {
       outcome = SONICORN_ERROR;
