@@ -229,7 +229,10 @@ void Connection::on_answer(std::unique_ptr<PoolCall> call) {
   call_ = nullptr;
   try {
     app_ = call->app;
-    if (call->passage != nullptr) passage_ = &call->passage;
+    if (call->passage != nullptr) {
+      passage_ = &call->passage;
+      loop_.context_.running.count();
+    }
     if (call->result == SONICORN_OK) {
       passage_ != nullptr ? send_followed(*call->request, call->response)
                           : send(*call->request, call->response);
