@@ -341,6 +341,20 @@ TEST_SUITE("capabilities") {
     CHECK(contract.calls("app", "shutdown")[0]["reason"] == 1);
   }
 
+  TEST_CASE("an app that is drained takes no requests on the thread that served it before") {
+    const Contract contract;
+    Server server(
+        {.toml = "threads = 1\n" + patient_times() + contract.app("/", "contract_inline", "app")});
+    CHECK(ask(server.tcp(), get("/")).status == 200);
+    CHECK(ask(server.tcp(), get("/again")).status == 200);
+    CHECK(use(server, "control&action=2", "enough") == "0");
+    contract.wait_for("app", "drain");
+    CHECK(ask(server.tcp(), get("/")).status == 503);
+    CHECK(server.stop().status == 0);
+    CHECK(contract.calls("app", "pre_request").size() == 3);
+    CHECK(contract.calls("app", "post_request").size() == 3);
+  }
+
   TEST_CASE("an app that is drained takes no other app's requests with it") {
     const Contract contract;
     Server server({.toml = patient_times() + contract.app("/one", "contract_all", "one") +
