@@ -46,9 +46,9 @@ TEST_SUITE("probing") {
     CHECK(promise["grace_ms"] == 7000);
     CHECK(promise["term"] == 1);
     CHECK(promise["int"] == 1);
-    for (const char* id : {"shutdown~1", "drain~1", "reload~1", "request_events~1", "events~1",
-                           "log~1", "metrics~1", "timer~1", "background~1", "bus~1", "control~1",
-                           "thread_check~1"}) {
+    for (const char* id :
+         {"shutdown~1", "drain~1", "reload~1", "request_events~1", "events~1", "log~1", "metrics~1",
+          "timer~1", "background~1", "bus~1", "control~1", "thread_check~1"}) {
       CAPTURE(string(id));
       CHECK(shown(string("capability&id=") + id) == "yes");
     }
