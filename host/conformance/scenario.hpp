@@ -32,7 +32,7 @@ struct Plan {
 
 // How many of the capabilities that an app uses are withheld in every combination. With more of
 // them, each alone, each pair, and all.
-inline constexpr std::size_t kEverySubset = 6;
+inline constexpr std::size_t kEverySubset = 10;
 
 // What is enough to see a leak of each run.
 inline constexpr unsigned kFewRuns = 3;
