@@ -505,7 +505,8 @@ void Server::finish() {
     copies_.reset();
     ::_exit(1);
   }
-  log::info("stopped");
+  // Of a server that could not start the error is the last word.
+  if (why_.reason != SONICORN_REASON_START_FAILED) log::info("stopped");
 }
 
 bool Server::is_ready(std::string& why_not) const {

@@ -62,8 +62,7 @@ TEST_SUITE("bind") {
   TEST_CASE("a port in use: one sentence, and no start") {
     Server server({.files = {mounted("/", "echo")}});
     const string address = "127.0.0.1:" + server.tcp().port;
-    const Outcome outcome =
-        run_sonicorn({"serve", "--log-level", "error", "--bind", address, fixture("echo")});
+    const Outcome outcome = run_sonicorn({"serve", "--bind", address, fixture("echo")});
     CHECK(outcome.ending.status > 0);
     CHECK(outcome.output.find("Listening") == string::npos);
     CHECK(outcome.errors.find(address) != string::npos);
