@@ -138,7 +138,7 @@ inline bool has_control(std::string_view text) {
 constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
 // Whether `text` is `lower_text`, but for the case of its letters. `lower_text` consists of
-// lower-case letters, digits, "-" and "/"; `text` holds no control characters.
+// lower-case letters, digits, "-", "+" and "/"; `text` holds no control characters.
 inline bool is_named(std::string_view text, std::string_view lower_text) {
   if (text.size() != lower_text.size()) return false;
   // Of all that can be in `text`, setting this bit makes only letters equal that were not: it is

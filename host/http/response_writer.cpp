@@ -9,6 +9,7 @@
 #include <new>
 #include <string>
 
+#include "http/accept.hpp"
 #include "http/characters.hpp"
 
 namespace sonicorn::http {
@@ -197,13 +198,11 @@ void ResponseWriter::fill_in(AppResponse& response, const Refusal& refusal, bool
 }
 
 bool ResponseWriter::wants_json(const Request& request) {
-  const std::string_view accept = request.field("accept");
-  for (const std::string_view type : {"application/json", "application/problem+json"}) {
-    const auto found = std::search(accept.begin(), accept.end(), type.begin(), type.end(),
-                                   [](char a, char b) { return lower(a) == b; });
-    if (found != accept.end()) return true;
-  }
-  return false;
+  const Acceptance plain = acceptance_of(request, "application/json");
+  const Acceptance problem = acceptance_of(request, "application/problem+json");
+  const Acceptance json = problem.quality > plain.quality ? problem : plain;
+  if (json.quality == 0 || json.named == Acceptance::Named::by_any) return false;
+  return json.quality >= acceptance_of(request, "text/plain").quality;
 }
 
 }  // namespace sonicorn::http

@@ -43,7 +43,7 @@ class ResponseWriter {
   // memory is the response's.
   static void fill_in(AppResponse& response, const Refusal& refusal, bool json);
 
-  // Whether the client's Accept prefers JSON for errors.
+  // Whether the client's Accept names JSON, and likes it no less than text.
   static bool wants_json(const Request& request);
 
  private:
