@@ -14,6 +14,7 @@
 #include "core/log.hpp"
 #include "http/abi_request.hpp"
 #include "http/loop.hpp"
+#include "http/refused_head.hpp"
 
 namespace sonicorn::http {
 namespace {
@@ -459,7 +460,7 @@ void Connection::expire() {
     case Phase::lingering:
       return close();
     case Phase::head:
-      loop_.request_->reset();
+      read_refused_head(carry_.view(), *loop_.request_);
       break;
     case Phase::body:
       break;

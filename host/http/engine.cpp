@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "http/head_parser.hpp"
+#include "http/refused_head.hpp"
 
 namespace sonicorn::http {
 
@@ -45,13 +46,17 @@ Engine::Step Engine::receive_head(std::string_view input, std::size_t& consumed,
 Engine::Step Engine::scan_head(std::string_view input, std::size_t& consumed, Request& request) {
   const HeadScanner::Outcome outcome = scanner_.scan(input, *limits_);
   if (outcome == HeadScanner::Outcome::more) return Step::more;
+  if (outcome == HeadScanner::Outcome::refused) {
+    read_refused_head(input.substr(0, scanner_.end()), request);
+    return refuse(scanner_.refusal());
+  }
   request.reset();
-  if (outcome == HeadScanner::Outcome::refused) return refuse(scanner_.refusal());
   consumed = scanner_.end();
   const std::string_view head = input.substr(scanner_.start(), consumed - scanner_.start());
   scanner_.reset();
   const HeadParse parse = parse_head(head, *limits_, request);
   if (parse.outcome == HeadParse::Outcome::complete) return Step::head;
+  read_refused_head(head, request);
   return refuse(parse.refusal != nullptr ? *parse.refusal : refusals::kBadRequest);
 }
 

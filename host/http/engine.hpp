@@ -20,7 +20,7 @@ class Engine {
     more,     // nothing to do until there are more bytes
     head,     // a head was read: accept_body() goes on
     request,  // `request` is whole; the next receive() begins another
-    refused,  // see refusal()
+    refused,  // see refusal(); of a refused head, `request` is what the answer needs to know
   };
 
   // `limits` outlives the engine.

@@ -17,7 +17,8 @@ class HeadScanner {
   enum class Outcome : std::uint8_t { more, complete, refused };
 
   // `input` has grown at its end since the last call. On complete, the head is input[start(),
-  // end()), with its empty line; on refused, refusal() says why. One empty line before the head is
+  // end()), with its empty line; on refused, refusal() says why, and end() is that of the last line
+  // that was whole. One empty line before the head is
   // skipped (RFC 9112 2.2).
   Outcome scan(std::string_view input, const config::Limits& limits);
 

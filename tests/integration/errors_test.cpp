@@ -62,6 +62,20 @@ TEST_SUITE("errors") {
         "app bad-filter: the response of its pre_request cannot be sent (generation 1)"));
   }
 
+  TEST_CASE("a refusal is JSON where Accept says so, though the fault comes before it") {
+    Server server({.files = {mounted("/", "echo")}});
+    const string accept = "Accept: application/json\r\n\r\n";
+    for (const string& bytes : {"GET / HTTP/2.0\r\n" + accept, "GET / HTTP/1.1\r\n" + accept,
+                                "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n" + accept}) {
+      CAPTURE(bytes);
+      const Response response = ask(server.tcp(), bytes);
+      CHECK(response.status >= 400);
+      CHECK(response.body.starts_with("{\"error\":{\"status\":"));
+    }
+    const Response text = ask(server.tcp(), "GET / HTTP/1.1\r\nAccept: text/plain\r\n\r\n");
+    CHECK(text.body.starts_with("400 Bad Request: "));
+  }
+
   TEST_CASE("a refusal by the server is no error of an app") {
     Server server({.files = {mounted("/", "echo")}});
     CHECK(ask(server.tcp(), "GET / HTTP/1.1\r\n\r\n").status == 400);

@@ -6,10 +6,13 @@
 #include <string_view>
 #include <vector>
 
+#include "http/response_writer.hpp"
+
 namespace {
 
 using sonicorn::http::Engine;
 using sonicorn::http::Request;
+using sonicorn::http::ResponseWriter;
 
 constexpr std::uint64_t kBodyLimit = 64;
 
@@ -31,7 +34,9 @@ std::vector<std::string> verdicts(const std::vector<std::string>& pieces) {
       }
       used += body;
       if (step == Engine::Step::refused) {
-        out.push_back(std::to_string(engine.refusal().status));
+        out.push_back(std::to_string(engine.refusal().status) +
+                      (ResponseWriter::wants_json(request) ? " json" : "") +
+                      (request.head_only ? " head" : ""));
         return out;
       }
       if (step == Engine::Step::request) {
@@ -207,6 +212,22 @@ TEST_SUITE("http.engine") {
     REQUIRE(found.size() == 16);
     for (std::size_t i = 0; i < 16; ++i) CHECK(found[i].ends_with("N=" + std::to_string(i)));
     check_every_split(bytes);
+  }
+
+  TEST_CASE("a refused head says in which form its answer is wanted, however it is cut") {
+    const std::string json = "Accept: application/json\r\n";
+    for (const auto& [bytes, verdict] : std::vector<Case>{
+             {"GET / HTTP/3.0\r\n" + json + "\r\n", "505 json"},
+             {"HEAD / HTTP/1.1\r\nHost: a\r\nHost: b\r\n" + json + "\r\n", "400 json head"},
+             {get("Content-Length: x\r\n" + json), "400 json"},
+             {get(json + "X: " + std::string(9000, 'x') + "\r\n"), "431 json"},
+             {"\r\nHEAD / HTTP/1.1\r\n" + json + "X: y\n", "400 json head"},
+             {"GET /" + std::string(9000, 'x') + " HTTP/1.1\r\n" + json + "\r\n", "414"},
+         }) {
+      CAPTURE(bytes);
+      CHECK(whole(bytes) == std::vector<std::string>{verdict});
+      check_every_split(bytes);
+    }
   }
 
   TEST_CASE("a client that expects 100-continue is told once, before its body") {
