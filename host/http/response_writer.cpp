@@ -185,7 +185,7 @@ void ResponseWriter::fill_in(AppResponse& response, const Refusal& refusal, bool
   const std::string body = body_of(refusal, json);
   auto* const text = static_cast<char*>(response.allocate(&response, body.size()));
   if (text == nullptr) throw std::bad_alloc();
-  std::memcpy(text, body.data(), body.size());
+  body.copy(text, body.size());
   const std::string_view type = type_of_refusal(json);
   response.status = refusal.status;
   response.content_type = {type.data(), type.size()};
