@@ -42,6 +42,11 @@ class Answer {
   Generation::Done done_;
 };
 
+// Whether on_event has a reason to return it: an app need not care for an event.
+bool may_be_of_event(std::int32_t result) {
+  return result == SONICORN_OK || result == SONICORN_DECLINED;
+}
+
 }  // namespace
 
 Generation::Generation(Module module, Traits traits, ServerView::Facts facts, Services& services)
@@ -179,9 +184,9 @@ void Generation::on_event(std::uint32_t scope, std::string action, Occasion why)
     const Outcome outcome = run_now(
         "on_event", why, services_.limits.call_time, scope, action,
         [this](CallContext& context) { return attributes_.on_event(&context, state_); }, nullptr);
-    if (outcome.result < 0) {
+    if (!may_be_of_event(outcome.result)) {
       core::log::error("app {}: on_event ({}) failed ({}, generation {}): {}", traits_.name, action,
-                       outcome.result, traits_.number, outcome.error);
+                       outcome.result, traits_.number, or_no_text(outcome.error));
     }
   });
 }
@@ -370,7 +375,9 @@ void Generation::deliver_messages() {
     context.set_event(message.topic());
     context.message = {message.json().data(), message.json().size()};
     context.deadline_ns = nanoseconds_of(Clock::now() + services_.limits.call_time);
-    if (guarded(context, [&] { return attributes_.on_event(&context, state_); }) >= 0) continue;
+    if (may_be_of_event(guarded(context, [&] { return attributes_.on_event(&context, state_); }))) {
+      continue;
+    }
     ++failures;
     error = context.take_error();
   }

@@ -96,8 +96,9 @@ std::int32_t Passage::fail_unsound(const Step& step, app::CallContext& context) 
 
 void Passage::tell_failure(const Step& step, std::string_view attribute, std::int32_t result,
                            app::CallContext& context) {
-  core::log::error("app {}: {} failed ({}, generation {}): {}", step.app->name(), attribute, result,
-                   step.generation->traits().number, context.take_reason());
+  core::log::error("app {}: {} {} ({}, generation {}): {}", step.app->name(), attribute,
+                   result > 0 ? "declined" : "failed", result, step.generation->traits().number,
+                   context.take_reason());
 }
 
 std::int32_t Passage::fail(const Step& step, std::string_view attribute, std::int32_t result) {
@@ -195,7 +196,7 @@ void Passage::tell_of_disconnect(app::CallContext& context, const Request& reque
     const sonicorn_request& as_abi = request_for(*step, request_in, remote_in);
     context.begin_call(*step->generation, app::Attribute::on_disconnect);
     const std::int32_t result = step->generation->on_disconnect(context, as_abi);
-    if (result < 0) tell_failure(*step, "on_disconnect", result, context);
+    if (result != SONICORN_OK) tell_failure(*step, "on_disconnect", result, context);
   }
 }
 

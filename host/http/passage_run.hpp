@@ -75,7 +75,7 @@ inline void Passage::call_post(Step& step, sonicorn_outcome& outcome, app::CallC
   const sonicorn_request& as_abi = request_for(step, request_in, remote_in);
   context.begin_call(generation, app::Attribute::post_request);
   const std::int32_t result = generation.post_request(context, as_abi, outcome, step.exchange);
-  if (result < 0) tell_failure(step, "post_request", result, context);
+  if (result != SONICORN_OK) tell_failure(step, "post_request", result, context);
 }
 
 // One loop without calls of our own, for every request of a filtered mount goes through it.

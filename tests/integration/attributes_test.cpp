@@ -188,12 +188,12 @@ TEST_SUITE("attributes") {
   TEST_CASE("what is called after a response fails without changing it") {
     const Contract contract;
     Server server({.toml = two_apps(contract)});
-    for (const Failure& failure : kErrors) {
+    for (const Failure& failure : all_failures()) {
       contract.steer("bad", "post_request=" + failure.how + "\n");
       CHECK(ask(server.tcp(), get("/bad")).body == "bad\n");
       check_logged(server, "post_request", failure.said);
     }
-    for (const Failure& failure : kErrors) {
+    for (const Failure& failure : all_failures()) {
       contract.steer("bad", "on_request=hang\non_disconnect=" + failure.how + "\n");
       Client client(server.tcp());
       const std::size_t before = count_of(contract, "bad", "on_request");
@@ -212,7 +212,9 @@ TEST_SUITE("attributes") {
     Server server({.toml = two_apps(contract)});
     contract.wait_for("bad", "on_event");
     std::size_t events = 1;
-    for (const Failure& failure : kErrors) {
+    std::vector<Failure> failures = kErrors;
+    failures.push_back(kRefusals[1]);
+    for (const Failure& failure : failures) {
       contract.steer("bad", "on_event=" + failure.how);
       server.process().send_signal(SIGHUP);
       contract.wait_for("bad", "on_event", "end", ++events);
