@@ -81,6 +81,23 @@ TEST_SUITE("settings") {
     CHECK(Json::parse(reloads.back()["message"].get<string>())["knob"] == 1);
   }
 
+  TEST_CASE("a stop during a reload waits for it, and shuts every app down once") {
+    const Contract contract;
+    Server server({.toml = two_apps(contract, 1, 1)});
+    contract.steer("one", "reload=hang");
+    configure(server, two_apps(contract, 2, 1));
+    server.process().send_signal(SIGHUP);
+    contract.wait_for("one", "reload", "begin");
+    server.process().send_signal(SIGTERM);
+    CHECK(logs(server, {"SIGTERM: stopping"}));
+    contract.gate().put();
+    CHECK(server.ending().status == 0);
+    for (const char* const app : {"one", "two"}) {
+      CHECK(contract.calls(app, "shutdown").size() == 1);
+      CHECK(fault_of_order(contract.journal(app), all_attributes()) == "");
+    }
+  }
+
   TEST_CASE("a configuration that is wrong reloads nothing, and the server goes on") {
     const Contract contract;
     Server server({.toml = two_apps(contract, 1, 1)});
