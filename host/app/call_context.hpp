@@ -41,6 +41,10 @@ class CallContext : public sonicorn_context {
   };
   Running running;
 
+  // Where a generation counts the requests of this thread: 0 together with others, N: the Nth I/O
+  // thread's own place.
+  std::uint32_t counted_as = 0;
+
   // Names the attribute that is about to be called; `name` is a literal or outlives the call.
   void set_event(std::string_view name) { event = {name.data(), name.size()}; }
 

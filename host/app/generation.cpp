@@ -56,6 +56,7 @@ Generation::Generation(Module module, Traits traits, ServerView::Facts facts, Se
       module_(std::move(module)),
       attributes_(module_.attributes()),
       joins_threads_(attributes_.thread_start != nullptr || attributes_.thread_exit != nullptr),
+      counts_(std::make_unique<Count[]>(services.io_threads + 1)),
       background_([](std::string_view) { set_thread_role(SONICORN_THREAD_BACKGROUND); },
                   [this](std::string_view name, std::string_view what) {
                     core::log::error("app {}: its background thread {} ended: it threw {}",
@@ -149,6 +150,14 @@ void Generation::start(Done done) {
     if (!started_) end(Clock::now() + services_.limits.call_time);
     answer->give(std::move(outcome));
   });
+}
+
+std::uint64_t Generation::requests() const {
+  std::uint64_t all = 0;
+  for (unsigned i = 0; i <= services_.io_threads; ++i) {
+    all += counts_[i].requests.load(std::memory_order_relaxed);
+  }
+  return all;
 }
 
 void Generation::health(Done done) {

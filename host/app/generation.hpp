@@ -106,6 +106,7 @@ class Generation final : private AppServices {
   // app is an error with its text. The attribute must be declared.
   std::int32_t on_request(CallContext& context, const sonicorn_request& request,
                           sonicorn_response& response) {
+    count_request(context);
     return on_request_thread(
         context, [&] { return attributes_.on_request(&context, state_, &request, &response); });
   }
@@ -140,6 +141,11 @@ class Generation final : private AppServices {
   }
   unsigned refused_threads() const { return refused_threads_.load(std::memory_order_relaxed); }
 
+  // Calls of on_request so far, and those whose answer was an error of the app. Thread-safe.
+  std::uint64_t requests() const;
+  std::uint64_t errors() const { return errors_.load(std::memory_order_relaxed); }
+  void count_error() { errors_.fetch_add(1, std::memory_order_relaxed); }
+
   // Calls under way on the pool, also those whose client was given up. Thread-safe.
   std::uint32_t pool_calls() const { return pool_calls_.load(std::memory_order_acquire); }
   void enter_pool_call() { pool_calls_.fetch_add(1, std::memory_order_relaxed); }
@@ -147,6 +153,10 @@ class Generation final : private AppServices {
 
  private:
   enum class Joined { no, accepted, refused };
+  // Each I/O thread counts its own requests, the others theirs together.
+  struct alignas(64) Count {
+    std::atomic<std::uint64_t> requests{0};
+  };
   using Call = std::function<std::int32_t(CallContext&)>;
 
   void run(Attribute attribute, Occasion why, std::chrono::milliseconds limit, Call call,
@@ -166,6 +176,14 @@ class Generation final : private AppServices {
     if (!traits_.serial) return guarded(context, call);
     const std::lock_guard lock(serial_);
     return guarded(context, call);
+  }
+  void count_request(const CallContext& context) {
+    std::atomic<std::uint64_t>& requests = counts_[context.counted_as].requests;
+    if (context.counted_as == 0) {
+      requests.fetch_add(1, std::memory_order_relaxed);
+    } else {
+      requests.store(requests.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
   }
   void prepare(CallContext& context) const {
     context.server = server_.abi();
@@ -191,6 +209,8 @@ class Generation final : private AppServices {
   std::mutex serial_;
   std::atomic<std::uint32_t> pool_calls_{0};
   std::atomic<unsigned> refused_threads_{0};
+  std::unique_ptr<Count[]> counts_;  // CallContext::counted_as is the place
+  std::atomic<std::uint64_t> errors_{0};
   std::atomic<bool> stuck_{false};
   std::atomic<bool> ended_{false};
 

@@ -25,6 +25,7 @@ struct ControlRequest {
 struct Services {
   Offer offer;
   std::chrono::milliseconds grace{0};
+  unsigned io_threads = 1;
   // What leads to shutdown in this process: bit N for signal N, for SONICORN_REASON N.
   std::uint64_t stop_signals = 0;
   std::uint64_t stop_reasons = 0;
@@ -33,6 +34,8 @@ struct Services {
   Metrics metrics;
   Bus bus;
   Watchdog watchdog;
+  // What is done about a call that holds up an I/O thread; set before the threads are made.
+  std::function<void(const Watchdog::Call&)> on_stuck;
   // What control/1 allows, bit N for SONICORN_CONTROL action N, and who takes what is asked; called
   // on any thread.
   std::uint32_t control_allowed = 0;
@@ -41,6 +44,7 @@ struct Services {
   Services(Offer delivered, const config::Config& config)
       : offer(std::move(delivered)),
         grace(config.grace),
+        io_threads(config.threads),
         limits(config.lifecycle),
         bus(config.limits.bus_queue) {}
 };

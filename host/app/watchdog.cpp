@@ -64,10 +64,11 @@ bool Watchdog::unwatch(std::uint64_t id) {
   return overdue_.erase(id) != 0;
 }
 
-void Watchdog::watch_requests(const CallContext& context, std::chrono::milliseconds limit) {
+void Watchdog::watch_requests(const CallContext& context, std::chrono::milliseconds limit,
+                              Stuck stuck) {
   {
     const std::lock_guard lock(mutex_);
-    sampled_.push_back({&context, limit, {}, false, {}});
+    sampled_.push_back({&context, limit, std::move(stuck), {}, false, false, {}});
   }
   changed_.notify_one();
 }
@@ -89,7 +90,8 @@ void Watchdog::run() {
   while (!ending_) {
     const auto now = Clock::now();
     std::vector<Call> overdue;
-    for (Sampled& each : sampled_) sample(each, now, overdue);
+    std::vector<StuckCall> stuck;
+    for (Sampled& each : sampled_) sample(each, now, overdue, stuck);
     const auto late = std::find_if(calls_.begin(), calls_.end(), [&](const auto& entry) {
       return entry.second.begun + entry.second.limit <= now;
     });
@@ -99,8 +101,9 @@ void Watchdog::run() {
       overdue.push_back(std::move(late->second));
       calls_.erase(late);
     }
-    if (!overdue.empty()) {
+    if (!overdue.empty() || !stuck.empty()) {
       lock.unlock();
+      for (const StuckCall& each : stuck) tell_stuck(each, now);
       for (const Call& call : overdue) tell(call, now);
       lock.lock();
       telling_ = 0;
@@ -116,29 +119,35 @@ void Watchdog::run() {
   }
 }
 
-void Watchdog::sample(Sampled& each, Clock::time_point now, std::vector<Call>& overdue) {
+void Watchdog::sample(Sampled& each, Clock::time_point now, std::vector<Call>& overdue,
+                      std::vector<StuckCall>& stuck) {
   const CallContext::Running& running = each.context->running;
   const Generation* const generation = running.generation.load(std::memory_order_acquire);
   const Sampled::Call call{generation, running.attribute.load(std::memory_order_relaxed),
                            running.requests.load(std::memory_order_relaxed)};
   if (generation == nullptr || call != each.call) {
     each.call = call;
-    each.told = false;
+    each.told = each.told_stuck = false;
     each.since = now;
     return;
   }
-  if (each.told || now - each.since < each.limit) return;
-  each.told = true;
-  overdue.push_back({generation->name(), std::string(name_of(call.attribute)),
-                     generation->traits().number, static_cast<pid_t>(each.context->thread_id),
-                     each.since, each.limit, generation->traits().overrun, nullptr});
+  const auto described = [&](std::chrono::milliseconds limit) {
+    return Call{generation->name(), std::string(name_of(call.attribute)),
+                generation->traits().number, static_cast<pid_t>(each.context->thread_id),
+                each.since, limit, generation->traits().overrun, nullptr};
+  };
+  if (!each.told && now - each.since >= each.limit) {
+    each.told = true;
+    overdue.push_back(described(each.limit));
+  }
+  if (each.stuck.tell && !each.told_stuck && each.stuck.limit.count() != 0 &&
+      now - each.since >= each.stuck.limit) {
+    each.told_stuck = true;
+    stuck.push_back({described(each.stuck.limit), each.stuck.tell});
+  }
 }
 
-void Watchdog::tell(const Call& call, Clock::time_point now) {
-  core::log::error(
-      "app {}: {} runs for {:.1f} s, longer than its {:.1f} s (generation {}, thread {}); {}",
-      call.app, call.attribute, seconds(now - call.begun), seconds(call.limit), call.generation,
-      call.thread, consequence(call.policy));
+void Watchdog::tell_place(const Call& call) {
   if (const auto frames = core::backtrace_of(call.thread, kPatience)) {
     for (const std::string& line : core::to_lines(*frames)) {
       core::log::error("app {}: {} is at {}", call.app, call.attribute, line);
@@ -147,6 +156,24 @@ void Watchdog::tell(const Call& call, Clock::time_point now) {
     core::log::error("app {}: {} has no backtrace: {}", call.app, call.attribute,
                      frames.error().message);
   }
+}
+
+void Watchdog::tell_stuck(const StuckCall& stuck, Clock::time_point now) {
+  const Call& call = stuck.call;
+  core::log::error(
+      "app {}: {} holds up an I/O thread for {:.1f} s (generation {}, thread {}); the worker is to "
+      "be replaced. An app that may take long declares that it blocks",
+      call.app, call.attribute, seconds(now - call.begun), call.generation, call.thread);
+  tell_place(call);
+  stuck.tell(call);
+}
+
+void Watchdog::tell(const Call& call, Clock::time_point now) {
+  core::log::error(
+      "app {}: {} runs for {:.1f} s, longer than its {:.1f} s (generation {}, thread {}); {}",
+      call.app, call.attribute, seconds(now - call.begun), seconds(call.limit), call.generation,
+      call.thread, consequence(call.policy));
+  tell_place(call);
   if (call.policy == config::Overrun::kill) ::_exit(1);
   if (call.policy == config::Overrun::abandon && call.abandon) call.abandon();
 }

@@ -52,7 +52,15 @@ class Watchdog {
 
   // Watches all calls that requests make on the thread of `context` (CallContext::running), which
   // stays until forget(). Sampled, so an overrun is told up to a quarter of a second late.
-  void watch_requests(const CallContext& context, std::chrono::milliseconds limit);
+  // Where the thread serves others, too, `stuck` says when it is lost to them.
+  struct Stuck {
+    std::chrono::milliseconds limit{0};     // 0: never
+    std::function<void(const Call&)> tell;  // once a call, on the watchdog's thread
+  };
+  void watch_requests(const CallContext& context, std::chrono::milliseconds limit, Stuck stuck);
+  void watch_requests(const CallContext& context, std::chrono::milliseconds limit) {
+    watch_requests(context, limit, Stuck{});
+  }
   void forget(const CallContext& context);
 
  private:
@@ -65,14 +73,24 @@ class Watchdog {
     };
     const CallContext* context;
     std::chrono::milliseconds limit;
+    Stuck stuck;
     Call call = {};  // the one seen last
     bool told = false;
+    bool told_stuck = false;
     Clock::time_point since;
+  };
+
+  struct StuckCall {
+    Call call;
+    std::function<void(const Call&)> tell;
   };
 
   void run();
   void tell(const Call& call, Clock::time_point now);
-  void sample(Sampled& each, Clock::time_point now, std::vector<Call>& overdue);
+  static void tell_place(const Call& call);
+  static void tell_stuck(const StuckCall& stuck, Clock::time_point now);
+  void sample(Sampled& each, Clock::time_point now, std::vector<Call>& overdue,
+              std::vector<StuckCall>& stuck);
   Clock::time_point next_look(Clock::time_point now) const;
 
   std::mutex mutex_;

@@ -1,5 +1,3 @@
-#include "worker/serve.hpp"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,9 +6,11 @@
 
 #include "admin/endpoint.hpp"
 #include "cli/command.hpp"
+#include "cli/configuration.hpp"
 #include "config/load.hpp"
 #include "config/range.hpp"
 #include "core/log.hpp"
+#include "supervisor/serve.hpp"
 
 namespace sonicorn::cli {
 namespace {
@@ -28,22 +28,14 @@ app's shutdown is called once. A second signal ends it at once.
 
 Exit status: 0 stopped as asked, 1 it could not start or an app failed, 2 the command line is wrong.)";
 
-// A file that is not there is a broken app like any other: where those are to be skipped, the
-// server reports it when it loads what there is.
-void forgive_missing_files(config::Loaded& loaded) {
-  if (!loaded.config.skip_broken) return;
-  std::erase_if(loaded.errors,
-                [](const core::Error& error) { return error.id == "config.missing_file"; });
-}
-
 int serve(const config::Flags& flags) {
   if (!flags.file && flags.apps.empty()) {
     return usage_error("serve",
                        "no app: name a .so file, as in \"sonicorn serve ./hello.so\", or a "
                        "configuration with -c FILE");
   }
-  config::Loaded loaded = config::load(flags);
-  forgive_missing_files(loaded);
+  const auto text = config::read_file(flags);
+  config::Loaded loaded = text ? read_configuration(flags, *text) : config::load(flags);
   if (!loaded.errors.empty()) {
     print_errors(loaded.errors);
     const bool usage =
@@ -52,19 +44,11 @@ int serve(const config::Flags& flags) {
     return usage ? kUsage : kFailed;
   }
   core::log::set_level(loaded.config.log_level);
-  worker::Extensions extensions;
-  extensions.reread = [flags] {
-    config::Loaded fresh = config::load(flags);
-    forgive_missing_files(fresh);
-    return fresh;
-  };
-  if (!loaded.config.admin.empty()) {
-    extensions.open_admin = [path = loaded.config.admin](boost::asio::io_context& io,
-                                                         worker::Overview& overview) {
-      return admin::open_endpoint(io, overview, path);
-    };
-  }
-  return worker::serve(loaded.config, extensions);
+  return supervisor::serve({.flags = flags,
+                            .text = *text,
+                            .config = std::move(loaded.config),
+                            .open_control = &admin::open_control,
+                            .read = &read_configuration});
 }
 
 }  // namespace
@@ -85,8 +69,13 @@ Command add_serve(CLI::App& root) {
                   "(default: 127.0.0.1:8000)")
       ->type_name("ADDRESS")
       ->allow_extra_args(false);
+  app->add_option("-w,--workers", flags->workers,
+                  fmt::format("Processes that serve, each with all apps:\n{} (default: {})",
+                              allowed(config::kWorkers), config::Workers{}.count))
+      ->type_name("N")
+      ->take_last();
   app->add_option("-t,--threads", flags->threads,
-                  fmt::format("Threads for connections and for apps that never block:\n"
+                  fmt::format("Threads of each worker for connections and for apps that\nnever block: "
                               "{} (default: the processors available)",
                               allowed(config::kThreads)))
       ->type_name("N")
@@ -110,10 +99,14 @@ Command add_serve(CLI::App& root) {
                   "--without bus/1; repeat for more. An app that requires it is refused")
       ->type_name("NAME")
       ->allow_extra_args(false);
-  app->add_option("--admin", flags->admin,
-                  "Serve /readyz, /livez, /metrics and /apps to the operator on this Unix socket\n"
-                  "(mode 0600; default: none)")
+  app->add_option("--control,--admin", flags->control,
+                  "The operator's Unix socket, mode 0600, where 'sonicorn status' and its like ask\n"
+                  "(default: PID.sock in the folder of the system where they look for it)")
       ->type_name("PATH")
+      ->take_last();
+  app->add_option("--health", flags->health,
+                  "Answer /livez and /readyz on this address, too, as in --health 127.0.0.1:9000")
+      ->type_name("ADDRESS")
       ->take_last();
   app->add_option("--log-level", flags->log_level, "debug, info, warning or error (default: info)")
       ->type_name("LEVEL")

@@ -39,6 +39,8 @@ struct Limits {
   std::chrono::milliseconds keep_alive_time{75'000};  // idle between requests
   std::chrono::milliseconds write_time{30'000};       // a peer that reads nothing
   std::chrono::milliseconds request_time{30'000};     // a handler on the pool; then 503
+  // A handler on an I/O thread, which others wait for; then the worker is replaced. 0: never.
+  std::chrono::milliseconds loop_time{10'000};
 };
 
 // What is done about a call into an app that outlives its time limit, once it was logged.
@@ -72,17 +74,37 @@ struct App {
 // and "a" being the same.
 const App* same_app(const std::vector<App>& apps, const App& app);
 
+// When the supervisor does something about a worker, and what.
+struct Workers {
+  unsigned count = 1;
+  // Deaths of one app's making within `crash_time` that are borne; one more is its quarantine.
+  std::size_t crashes = 5;
+  std::chrono::milliseconds crash_time{10'000};
+  // Before one that died is started again: doubling from the first to the second, until one has
+  // lived for the third.
+  std::chrono::milliseconds backoff{100};
+  std::chrono::milliseconds backoff_most{30'000};
+  std::chrono::milliseconds backoff_reset{60'000};
+  // Replaced after so much; 0: never.
+  std::uint64_t max_requests = 0;
+  std::uint64_t max_requests_jitter = 0;  // up to so many more, by chance
+  std::chrono::milliseconds max_lifetime{0};
+  std::uint64_t max_memory = 0;  // resident, bytes
+};
+
 // Everything `serve` needs, validated. A value: made once, then only read.
 struct Config {
   std::vector<App> apps;
   std::vector<Bind> binds;                     // never empty
-  unsigned threads = 1;                        // I/O threads
+  Workers workers;
+  unsigned threads = 1;                        // I/O threads of each worker
   unsigned blocking_threads = 32;              // at most, made when needed
   std::chrono::milliseconds grace{30'000};     // for requests in flight, when stopping
   std::chrono::milliseconds load_time{5'000};  // for the trial load of an app
   bool skip_broken = false;                    // serve without apps that are refused
   std::vector<std::string> without;            // capabilities withheld, "NAME" or "NAME/REV"
-  std::filesystem::path admin;                 // the operator's Unix socket; empty: none
+  std::filesystem::path control;               // the operator's Unix socket; empty: the usual place
+  std::optional<Bind> health;                  // where /livez and /readyz are answered, too
   std::filesystem::path runtime_dir;  // where private copies of apps live; empty: the system's
   core::log::Level log_level = core::log::Level::info;
   Limits limits;

@@ -127,11 +127,14 @@ class Reader {
   void read_without(const toml::node& node, std::string_view key);
   Read overrun(std::function<void(Overrun)> use);
   void read_limits(const toml::node& node, std::string_view key);
+  void read_workers(const toml::node& node, std::string_view key);
   void read_apps(const toml::node& node, std::string_view key);
   void read_app(const toml::table& table);
   void read_app_file(const toml::node& node, std::string_view key, App& app);
   void read_binds(const toml::node& node, std::string_view key);
   void read_bind(const toml::node& node, std::string_view key);
+  void read_address(const toml::node& node, std::string_view key, std::function<void(Bind)> take);
+  void read_health(const toml::node& node, std::string_view key);
   Json read_settings(const toml::node& node, unsigned depth);
 
   Read count(const CountRange& range, std::function<void(std::uint64_t)> use);
@@ -251,8 +254,13 @@ void Reader::read_root(const toml::table& root) {
     if (!node.is_boolean()) return mistyped(node, key, "true or false, without quotes");
     config_.skip_broken = node.as_boolean()->get();
   };
+  const Read control = text("the path of a Unix socket, in quotes",
+                            [this](const std::string& path, const toml::node&) {
+                              config_.control = resolved(path);
+                            });
   read_table(root, "",
              {{"bind", [this](const auto& node, auto key) { read_binds(node, key); }},
+              {"workers", [this](const auto& node, auto key) { read_workers(node, key); }},
               {"threads", count(kThreads, [this](auto n) { config_.threads = unsigned(n); })},
               {"blocking_threads",
                count(kBlockingThreads, [this](auto n) { config_.blocking_threads = unsigned(n); })},
@@ -265,10 +273,9 @@ void Reader::read_root(const toml::table& root) {
                                    })},
               {"log_level", log_level},
               {"without", [this](const auto& node, auto key) { read_without(node, key); }},
-              {"admin", text("the path of a Unix socket, in quotes",
-                             [this](const std::string& path, const toml::node&) {
-                               config_.admin = resolved(path);
-                             })},
+              {"control", control},
+              {"admin", control},
+              {"health", [this](const auto& node, auto key) { read_health(node, key); }},
               {"limits", [this](const auto& node, auto key) { read_limits(node, key); }},
               {"lifecycle", [this](const auto& node, auto key) { read_lifecycle(node, key); }},
               {"app", [this](const auto& node, auto key) { read_apps(node, key); }}});
@@ -287,6 +294,23 @@ void Reader::read_limits(const toml::node& node, std::string_view key) {
     keys.push_back({limit.name, time(limit.range, limits.*limit.member)});
   }
   read_table(*node.as_table(), "limits.", keys);
+}
+
+// A number, or the table that has it as `count`.
+void Reader::read_workers(const toml::node& node, std::string_view key) {
+  Workers& workers = config_.workers;
+  const Read number = count(kWorkers, [&workers](auto n) { workers.count = unsigned(n); });
+  if (!node.is_table()) return number(node, key);
+  std::vector<Key> keys{{"count", number}};
+  for (const WorkersCount& each : kWorkersCounts) {
+    keys.push_back({each.name, count(each.range, [&workers, member = each.member](auto n) {
+                      workers.*member = n;
+                    })});
+  }
+  for (const WorkersTime& each : kWorkersTimes) {
+    keys.push_back({each.name, time(each.range, workers.*each.member)});
+  }
+  read_table(*node.as_table(), "workers.", keys);
 }
 
 void Reader::read_lifecycle(const toml::node& node, std::string_view key) {
@@ -406,7 +430,17 @@ void Reader::read_binds(const toml::node& node, std::string_view key) {
 }
 
 void Reader::read_bind(const toml::node& node, std::string_view key) {
+  read_address(node, key, [this](Bind bind) { config_.binds.push_back(std::move(bind)); });
+}
+
+void Reader::read_health(const toml::node& node, std::string_view key) {
+  read_address(node, key, [this](Bind bind) { config_.health = std::move(bind); });
+}
+
+void Reader::read_address(const toml::node& node, std::string_view key,
+                          std::function<void(Bind)> take) {
   constexpr std::string_view kUnix = "unix:";
+  const std::string_view word = key == "health" ? "health" : "bind";
   const auto use = [&](const std::string& value, const toml::node&) {
     const bool is_path = value.starts_with(kUnix) && value.size() > kUnix.size();
     auto bind = parse_bind(
@@ -414,9 +448,9 @@ void Reader::read_bind(const toml::node& node, std::string_view key) {
                 : value);
     if (!bind) {
       return fail(node.source().begin, bind.error().id,
-                  fmt::format("bind {}", bind.error().message));
+                  fmt::format("{} {}", word, bind.error().message));
     }
-    config_.binds.push_back(*std::move(bind));
+    take(*std::move(bind));
   };
   text("\"HOST:PORT\", \"[IPV6]:PORT\", \"unix:PATH\" or an array of these", use)(node, key);
 }

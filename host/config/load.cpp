@@ -100,6 +100,9 @@ void take(core::Result<Value> parsed, Target& target, std::vector<core::Error>& 
 
 void set_values(const Flags& flags, Loaded& loaded) {
   Config& config = loaded.config;
+  if (flags.workers) {
+    take(parse_count("--workers", *flags.workers, kWorkers), config.workers.count, loaded.errors);
+  }
   if (flags.threads) {
     take(parse_count("--threads", *flags.threads, kThreads), config.threads, loaded.errors);
   }
@@ -109,7 +112,15 @@ void set_values(const Flags& flags, Loaded& loaded) {
   }
   if (flags.grace) take(parse_time("--grace", *flags.grace, kGrace), config.grace, loaded.errors);
   if (flags.skip_broken) config.skip_broken = true;
-  if (flags.admin) config.admin = *flags.admin;
+  if (flags.control) config.control = *flags.control;
+  if (flags.health) {
+    if (auto bind = parse_bind(*flags.health)) {
+      config.health = *std::move(bind);
+    } else {
+      loaded.errors.push_back(
+          core::host_error("config.bad_flag", fmt::format("--health {}", bind.error().message)));
+    }
+  }
   for (const std::string& name : flags.without) {
     if (const std::string fault = fault_of_capability(name); !fault.empty()) {
       loaded.errors.push_back(
@@ -139,22 +150,11 @@ core::Error no_app(const Flags& flags) {
                           "configuration with -c FILE.toml");
 }
 
-}  // namespace
-
-unsigned available_processors() {
-  // cpu_set_t holds 1024 processors, as many as threads may be.
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  return static_cast<unsigned>(std::max(1, CPU_COUNT(&set)));
-}
-
-Loaded load(const Flags& flags) {
+Loaded load_text(const Flags& flags, const core::Result<std::string>& text) {
   Loaded loaded;
   loaded.config.threads = available_processors();
   bool is_file_read = true;
   if (flags.file) {
-    const auto text = read_whole(*flags.file);
     if (text) {
       loaded.errors = read_text(*text, *flags.file, is_file, loaded.config);
       is_file_read = loaded.errors.empty();
@@ -170,6 +170,27 @@ Loaded load(const Flags& flags) {
     loaded.errors.push_back(no_app(flags));
   }
   return loaded;
+}
+
+}  // namespace
+
+core::Result<std::string> read_file(const Flags& flags) {
+  return flags.file ? read_whole(*flags.file) : std::string();
+}
+
+Loaded load(const Flags& flags) {
+  const auto text = read_file(flags);
+  return load_text(flags, text);
+}
+
+Loaded load(const Flags& flags, const std::string& text) { return load_text(flags, text); }
+
+unsigned available_processors() {
+  // cpu_set_t holds 1024 processors, as many as threads may be.
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return static_cast<unsigned>(std::max(1, CPU_COUNT(&set)));
 }
 
 }  // namespace sonicorn::config

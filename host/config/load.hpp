@@ -9,6 +9,7 @@
 
 #include "config/config.hpp"
 #include "core/error.hpp"
+#include "core/result.hpp"
 
 namespace sonicorn::config {
 
@@ -18,12 +19,14 @@ struct Flags {
   std::optional<std::filesystem::path> file;  // -c
   std::vector<std::string> apps;              // [MOUNT=]FILE, added to those of the file
   std::vector<std::string> binds;             // replace those of the file
+  std::optional<std::string> workers;
   std::optional<std::string> threads;
   std::optional<std::string> blocking_threads;
   std::optional<std::string> grace;  // seconds
   std::optional<std::string> log_level;
   std::vector<std::string> without;  // added to those of the file
-  std::optional<std::filesystem::path> admin;
+  std::optional<std::filesystem::path> control;
+  std::optional<std::string> health;
   bool skip_broken = false;  // true switches it on, also against the file
 };
 
@@ -37,6 +40,16 @@ struct Loaded {
 // there; opens none of them. Ids of errors: those of read_text, config.unreadable, config.no_app,
 // config.bad_flag, config.bad_app, config.duplicate_bind.
 Loaded load(const Flags& flags);
+
+// The same with `text` in place of what the file has now.
+Loaded load(const Flags& flags, const std::string& text);
+
+// The text of the file that the flags name; empty without one. Errors: config.unreadable.
+core::Result<std::string> read_file(const Flags& flags);
+
+// Flags as a JSON object, for another process, and back.
+std::string to_json(const Flags& flags);
+Flags flags_from_json(std::string_view json);
 
 // The processors that this process may run on, at least 1 and at most what `threads` allows.
 unsigned available_processors();

@@ -26,6 +26,7 @@ struct TimeRange {
 };
 
 inline constexpr CountRange kThreads{1, 1024};
+inline constexpr CountRange kWorkers{1, 256};
 inline constexpr CountRange kBlockingThreads{1, 4096};
 inline constexpr CountRange kBodySize{0, 16ULL << 30, "bytes"};
 inline constexpr TimeRange kGrace{std::chrono::seconds(0), std::chrono::hours(24)};
@@ -47,6 +48,38 @@ inline constexpr LifecycleTime kLifecycleTimes[] = {
     {"health_interval",
      &Lifecycle::health_interval,
      {std::chrono::milliseconds(0), std::chrono::hours(24)}},
+};
+
+// Numbers and durations of [workers], under the names that the file gives them.
+struct WorkersCount {
+  std::string_view name;
+  std::uint64_t Workers::*member;
+  CountRange range;
+};
+
+struct WorkersTime {
+  std::string_view name;
+  std::chrono::milliseconds Workers::*member;
+  TimeRange range;
+};
+
+inline constexpr WorkersCount kWorkersCounts[] = {
+    {"crashes", &Workers::crashes, {0, 1'000'000}},
+    {"max_requests", &Workers::max_requests, {0, 1ULL << 53}},
+    {"max_requests_jitter", &Workers::max_requests_jitter, {0, 1ULL << 53}},
+    {"max_memory", &Workers::max_memory, {0, 1ULL << 50, "bytes"}},
+};
+
+inline constexpr WorkersTime kWorkersTimes[] = {
+    {"crash_time", &Workers::crash_time, {std::chrono::milliseconds(1), std::chrono::hours(24)}},
+    {"backoff", &Workers::backoff, {std::chrono::milliseconds(1), std::chrono::hours(1)}},
+    {"backoff_most", &Workers::backoff_most, {std::chrono::milliseconds(1), std::chrono::hours(1)}},
+    {"backoff_reset",
+     &Workers::backoff_reset,
+     {std::chrono::milliseconds(1), std::chrono::hours(24)}},
+    {"max_lifetime",
+     &Workers::max_lifetime,
+     {std::chrono::milliseconds(0), std::chrono::hours(24 * 365)}},
 };
 
 inline constexpr std::string_view kOverruns[] = {"abandon", "wait", "kill"};
@@ -92,6 +125,7 @@ inline constexpr TimeLimit kTimeLimits[] = {
     {"request_time",
      &Limits::request_time,
      {std::chrono::milliseconds(100), std::chrono::hours(24)}},
+    {"loop_time", &Limits::loop_time, {std::chrono::milliseconds(0), std::chrono::hours(24)}},
 };
 
 // "a whole number from 1 to 1024", "a whole number of bytes from 0 to 1048576".

@@ -126,7 +126,8 @@ std::size_t Connection::process(std::string_view input) {
       if (engine_.in_body() && app_ == nullptr && !loop_.router_.follows() &&
           request().expects_continue) {
         // The client waits to be told: it need not send a body for nobody.
-        refuse_and_end(refusals::kNotFound);
+        refuse_and_end(loop_.router_.is_closed(request().path) ? refusals::kDrained
+                                                               : refusals::kNotFound);
       } else if (engine_.in_body() && held_ == nullptr) {
         held_ = std::exchange(loop_.request_, loop_.take_request());
       }
@@ -183,7 +184,9 @@ void Connection::serve() {
   // The clock of what comes next starts with it.
   if (phase_ != Phase::idle) loop_.enter(*this, Phase::idle);
   Request& now = request();
-  if (loop_.router_.follows() && serve_followed(now)) [[unlikely]] {
+  if (app_ == nullptr && !now.server_wide && loop_.router_.is_closed(now.path)) [[unlikely]] {
+    refuse(now, refusals::kDrained);
+  } else if (loop_.router_.follows() && serve_followed(now)) [[unlikely]] {
     // It is done.
   } else if (app_ != nullptr) {
     app::Generation* const generation = app_->serving();
@@ -256,7 +259,7 @@ void Connection::on_answer(std::unique_ptr<PoolCall> call) {
   }
 }
 
-std::pair<const app::Generation*, std::string_view> Connection::last_called() const {
+std::pair<app::Generation*, std::string_view> Connection::last_called() const {
   if (passage_ != nullptr && (*passage_)->failed_app() != nullptr) {
     return {&(*passage_)->failed_app()->current(), (*passage_)->failed_attribute()};
   }
@@ -268,6 +271,7 @@ void Connection::fail(const Request& to, AppResponse& response, std::int32_t res
   response.drop();
   if (result > 0) return refuse(to, refusals::kNotFound);
   const auto [failed, attribute] = last_called();
+  failed->count_error();
   core::log::error("app {}: {} failed ({}, generation {}): {}", failed->name(), attribute, result,
                    failed->traits().number,
                    error.empty() ? "it gave no text (sonicorn_fail)" : error);
@@ -296,6 +300,7 @@ void Connection::write_answer(const Request& to, AppResponse& response) {
 
 void Connection::refuse_fault(const Request& to, AppResponse& response, std::string_view fault) {
   const auto [answered, attribute] = last_called();
+  answered->count_error();
   core::log::error("app {}: the response of its {} cannot be sent (generation {}): {}",
                    answered->name(), attribute, answered->traits().number, fault);
   response.drop();

@@ -91,7 +91,7 @@ class Connection final : public PollTarget,
   void send(const Request& to, AppResponse& response);
   void give_back(std::unique_ptr<Request>& request);
   // Whose call, of which attribute, ended the way of the request: it failed, or gave the answer.
-  std::pair<const app::Generation*, std::string_view> last_called() const;
+  std::pair<app::Generation*, std::string_view> last_called() const;
   void fail(const Request& to, AppResponse& response, std::int32_t result,
             const std::string& error);
   void refuse(const Request& to, const Refusal& refusal);

@@ -1,6 +1,7 @@
 #include "routing/router.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace sonicorn::routing {
 
@@ -25,7 +26,35 @@ void Router::remove(const app::App& app) {
   std::erase(filters_, &app);
 }
 
+void Router::close(std::string mount, bool filter) {
+  const auto shorter = [&](const Closed& other) { return other.mount.size() < mount.size(); };
+  const auto place = std::find_if(closed_.begin(), closed_.end(), shorter);
+  closed_.insert(place, {std::move(mount), filter});
+}
+
+bool Router::is_closed(std::string_view path) const {
+  return std::any_of(closed_.begin(), closed_.end(),
+                     [&](const Closed& closed) { return holds(closed.mount, path); });
+}
+
+app::App* Router::find_open(std::string_view path) const {
+  app::App* found = nullptr;
+  for (app::App* const app : apps_) {
+    if (!holds(app->mount(), path)) continue;
+    found = app;
+    break;
+  }
+  for (const Closed& closed : closed_) {
+    if (!holds(closed.mount, path)) continue;
+    if (closed.filter || found == nullptr || closed.mount.size() > found->mount().size()) {
+      return nullptr;
+    }
+  }
+  return found;
+}
+
 app::App* Router::find(std::string_view path) const {
+  if (!closed_.empty()) return find_open(path);
   for (app::App* app : apps_) {
     const std::string_view mount = app->mount();
     if (mount.empty()) return app;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -24,6 +25,13 @@ class Router {
   // Unmounts `app`, when it is mounted.
   void remove(const app::App& app);
 
+  // No request for a path under `mount` ("" or "/prefix") is let through: those that no app below
+  // it handles, or, where a filter is missing, all.
+  void close(std::string mount, bool filter);
+
+  // Whether a path for which find() has nobody is under a mount that is closed.
+  bool is_closed(std::string_view path) const;
+
   // The apps that filter requests under their mount, in the order they were added.
   const std::vector<app::App*>& filters() const { return filters_; }
 
@@ -32,12 +40,20 @@ class Router {
   bool follows() const { return follows_; }
 
   // The app whose mount holds `path` (decoded, without dot segments, beginning with a slash), or
-  // null.
+  // null where there is none or its mount is closed.
   app::App* find(std::string_view path) const;
 
  private:
+  struct Closed {
+    std::string mount;
+    bool filter;
+  };
+
+  app::App* find_open(std::string_view path) const;
+
   std::vector<app::App*> apps_;  // longest mount first
   std::vector<app::App*> filters_;
+  std::vector<Closed> closed_;  // longest mount first
   bool follows_ = false;
 };
 

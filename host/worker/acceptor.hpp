@@ -28,6 +28,11 @@ class Acceptor final : public http::PollTarget {
   // After a pause; call it with the loop's tick.
   void resume();
 
+  // Accepts who waits, though nobody told of them here.
+  void look() {
+    if (!paused_ && !stopped_) on_told();
+  }
+
   // Takes in who has connected already, then accepts nobody any more.
   void stop();
 

@@ -47,31 +47,65 @@ std::string text_of(const app::App& app, const app::Outcome& outcome) {
 }  // namespace
 
 Apps::Apps(const config::Config& config, app::Services& services, const app::RuntimeDir& copies,
-           asio::io_context& io)
-    : config_(config), services_(services), copies_(copies), io_(io), health_timer_(io) {}
+           std::vector<std::string> quarantined, asio::io_context& io)
+    : config_(config),
+      services_(services),
+      copies_(copies),
+      io_(io),
+      health_timer_(io),
+      quarantined_(std::move(quarantined)) {}
+
+// Whether the app's code is not to be run; its mount is closed then. Its name is in its file, which
+// is looked at without running it.
+bool Apps::is_quarantined(const config::App& wanted) {
+  if (quarantined_.empty()) return false;
+  const auto has = [this](const std::string& name) {
+    return std::find(quarantined_.begin(), quarantined_.end(), name) != quarantined_.end();
+  };
+  std::string name = wanted.name;
+  bool filter = true;  // as long as nobody knows better
+  if (const auto bytes = app::read_module_file(wanted.file)) {
+    const app::Inspection inspection = app::inspect(*bytes, wanted.file, services_.offer);
+    if (name.empty()) name = inspection.name;
+    filter = inspection.attributes.has(app::Attribute::pre_request) ||
+             inspection.attributes.has(app::Attribute::post_request);
+  } else if (name.empty()) {
+    name = wanted.file.stem().string();
+  }
+  if (!has(name)) return false;
+  log::warning("app {}: quarantined, so {} answers 503; 'sonicorn unquarantine {}' ends that", name,
+               wanted.mount, name);
+  router_.close(wanted.mount == "/" ? std::string() : wanted.mount, filter);
+  return true;
+}
+
+bool Apps::load_one(const config::App& wanted, const std::filesystem::path& self) {
+  app::Loaded loaded = app::load_app(wanted, config_, services_, copies_, self);
+  if (loaded.app != nullptr && !router_.add(*loaded.app)) {
+    loaded.reasons.push_back(core::host_error(
+        "config.mount_taken",
+        fmt::format("{} is taken by {}: give each app its own mount (/one=FILE /two=FILE)",
+                    wanted.mount, router_.find(wanted.mount)->file().string())));
+    loaded.app.reset();
+  }
+  for (const core::Error& reason : loaded.reasons) {
+    log::error("{}{}refused: {}", wanted.where, wanted.where.empty() ? "" : ": ",
+               with_path(wanted.file, reason.message));
+  }
+  if (loaded.app == nullptr) {
+    if (failed_.empty()) failed_ = wanted.name.empty() ? wanted.file.stem().string() : wanted.name;
+    return false;
+  }
+  apps_.push_back(std::move(loaded.app));
+  return true;
+}
 
 bool Apps::load(const std::atomic<bool>& stop) {
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe");
   bool all_good = true;
   for (const config::App& wanted : config_.apps) {
     if (stop) return true;
-    app::Loaded loaded = app::load_app(wanted, config_, services_, copies_, self);
-    if (loaded.app != nullptr && !router_.add(*loaded.app)) {
-      loaded.reasons.push_back(core::host_error(
-          "config.mount_taken",
-          fmt::format("{} is taken by {}: give each app its own mount (/one=FILE /two=FILE)",
-                      wanted.mount, router_.find(wanted.mount)->file().string())));
-      loaded.app.reset();
-    }
-    for (const core::Error& reason : loaded.reasons) {
-      log::error("{}{}refused: {}", wanted.where, wanted.where.empty() ? "" : ": ",
-                 with_path(wanted.file, reason.message));
-    }
-    if (loaded.app == nullptr) {
-      all_good = false;
-    } else {
-      apps_.push_back(std::move(loaded.app));
-    }
+    if (!is_quarantined(wanted) && !load_one(wanted, self)) all_good = false;
   }
   if (all_good || config_.skip_broken) return true;
   log::error("not serving: mend what is refused, or serve the others with --skip-broken");
@@ -120,6 +154,7 @@ bool Apps::start_one(app::App& app) {
 
 void Apps::drop(app::App& app, const std::string& why) {
   router_.remove(app);
+  if (failed_.empty()) failed_ = app.name();
   log::error("refused: {}: app {}: {}; mend its cause, or serve without the app (--skip-broken)",
              app.file().string(), app.name(), why);
 }
@@ -130,9 +165,10 @@ void Apps::make_ready(std::function<void()> done) {
   for (app::App* const app : started_) {
     app->current().ready(
         {.deadline = {}, .message = {}}, [this, app, unready, done](const app::Outcome& outcome) {
-          asio::post(io_, [app, unready, done, outcome] {
+          asio::post(io_, [this, app, unready, done, outcome] {
             if (outcome.ok()) {
               app->set_ready();
+              changed();
             } else {
               log::error("app {}: ready {}; the server does not report itself ready", app->name(),
                          text_of(*app, outcome));
@@ -192,6 +228,7 @@ void Apps::check_health(app::App& app) {
 void Apps::on_health(app::App& app, const app::Outcome& outcome) {
   if (!outcome.called || outcome.ok() == app.is_healthy()) return;
   app.set_healthy(outcome.ok());
+  changed();
   if (outcome.ok()) {
     log::info("app {}: healthy again", app.name());
   } else {
@@ -288,13 +325,21 @@ void Apps::drain(const app::Occasion& why, std::function<void()> told,
   }
 }
 
-void Apps::drain_one(const std::string& name, const app::Occasion& why) {
+app::App* Apps::find(const std::string& name) const {
   const auto found = std::find_if(started_.begin(), started_.end(),
                                   [&](const app::App* app) { return app->name() == name; });
-  if (found == started_.end() || (*found)->serving() == nullptr || draining_) return;
-  app::App* const app = *found;
-  log::info("app {}: drained on its own wish; requests for it get a 503", name);
+  return found == started_.end() ? nullptr : *found;
+}
+
+void Apps::drain_one(const std::string& name, const app::Occasion& why,
+                     std::function<void(std::string fault)> done) {
+  app::App* const app = find(name);
+  if (app == nullptr) return done(fmt::format("no app is named {}", name));
+  if (draining_) return done("the server is stopping");
+  if (app->serving() == nullptr) return done(fmt::format("app {} takes no requests already", name));
+  log::info("app {}: drained; requests for it get a 503", name);
   app->stop_serving();
+  changed();
   app->current().drain(
       why,
       [app](const app::Outcome& outcome) {
@@ -302,7 +347,20 @@ void Apps::drain_one(const std::string& name, const app::Occasion& why) {
           log::error("app {}: drain {}", app->name(), text_of(*app, outcome));
         }
       },
-      [app] { log::info("app {}: has finished draining", app->name()); });
+      [this, app, done = std::move(done)] {
+        asio::post(io_, [app, done] {
+          log::info("app {}: has finished draining", app->name());
+          done({});
+        });
+      });
+}
+
+void Apps::quarantine(const std::string& name) {
+  app::App* const app = find(name);
+  if (app == nullptr || app->serving() == nullptr) return;
+  log::warning("app {}: quarantined; requests for it get a 503", name);
+  app->stop_serving();
+  changed();
 }
 
 void Apps::shut_down(const app::Occasion& why, const std::function<bool(const app::App&)>& is_free,

@@ -53,11 +53,9 @@ Json report_of(const app::App& app, const app::Offer& offer) {
       {"healthy", app.is_healthy()},
       {"serving", app.serving() != nullptr},
       {"pool_calls", generation.pool_calls()},
+      {"requests", generation.requests()},
+      {"errors", generation.errors()},
   };
-}
-
-std::string text_of(const Json& json) {
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 // Why a description is missing; empty when it is there, or the app declares none.
@@ -75,7 +73,7 @@ std::string fault_of(const app::Outcome& outcome, const Json& said) {
 // more can be expected, because a thread is stuck in an earlier call.
 class Answers {
  public:
-  Answers(Json reports, boost::asio::io_context& io, std::function<void(std::string)> done)
+  Answers(Json reports, boost::asio::io_context& io, std::function<void(Json)> done)
       : reports_(std::move(reports)),
         missing_(reports_.size(), true),
         deadline_(io),
@@ -111,21 +109,34 @@ class Answers {
  private:
   void give() {
     deadline_.cancel();
-    std::exchange(done_, nullptr)(text_of(reports_));
+    std::exchange(done_, nullptr)(std::move(reports_));
   }
 
   Json reports_;
   std::vector<bool> missing_;
   boost::asio::steady_timer deadline_;
-  std::function<void(std::string)> done_;
+  std::function<void(Json)> done_;
 };
 
 }  // namespace
 
-void Apps::describe(std::function<void(std::string json)> done) {
+Json Apps::numbers(const std::function<std::size_t(const app::Generation&)>& running) const {
+  Json all = Json::array();
+  for (const app::App* const app : started_) {
+    const app::Generation& generation = app->current();
+    all.push_back({{"name", app->name()},
+                   {"generation", generation.traits().number},
+                   {"in_flight", running(generation) + generation.pool_calls()},
+                   {"requests", generation.requests()},
+                   {"errors", generation.errors()}});
+  }
+  return all;
+}
+
+void Apps::describe(std::function<void(Json reports)> done) {
   Json reports = Json::array();
   for (const app::App* const app : started_) reports.push_back(report_of(*app, services_.offer));
-  if (started_.empty()) return done(text_of(reports));
+  if (started_.empty()) return done(std::move(reports));
   const auto answers = std::make_shared<Answers>(std::move(reports), io_, std::move(done));
   answers->deadline().expires_after(config_.lifecycle.call_time + kAfterDeadline);
   answers->deadline().async_wait([answers](const boost::system::error_code& error) {

@@ -35,6 +35,7 @@ class IoThread::Impl {
       : io_(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO),
         sockets_(io_),
         timer_(io_),
+        index_(index),
         shared_(shared),
         listening_(listening.begin(), listening.end()) {
     std::promise<void> made;
@@ -65,6 +66,13 @@ class IoThread::Impl {
       for (const auto& acceptor : acceptors_) acceptor->stop();
       closed();
       loop_->stop(emptied);
+      start_ticking();
+    });
+  }
+
+  void look() {
+    asio::post(io_, [this] {
+      for (const auto& acceptor : acceptors_) acceptor->look();
       start_ticking();
     });
   }
@@ -101,8 +109,10 @@ class IoThread::Impl {
       return made.set_exception(std::current_exception());
     }
     loop_ = loop.get();
+    loop->context().counted_as = index_ + 1;
     app::set_thread_role(SONICORN_THREAD_IO);
-    shared_.watchdog.watch_requests(loop->context(), shared_.limits.request_time);
+    shared_.services.watchdog.watch_requests(loop->context(), shared_.limits.request_time,
+                                             {shared_.limits.loop_time, shared_.services.on_stuck});
     watch();
     made.set_value();
     for (const app::App* each : shared_.apps) join(*each);
@@ -110,7 +120,7 @@ class IoThread::Impl {
     acceptors_.clear();
     loop->abort();
     app::Generation::leave_thread(loop->context());
-    shared_.watchdog.forget(loop->context());
+    shared_.services.watchdog.forget(loop->context());
   }
 
   // Before the first request, so that none waits for it.
@@ -156,6 +166,7 @@ class IoThread::Impl {
   asio::io_context io_;
   asio::posix::stream_descriptor sockets_;
   asio::steady_timer timer_;
+  unsigned index_;
   Shared shared_;
   std::vector<int> listening_;
   std::vector<Impl*> others_;
@@ -181,6 +192,8 @@ void IoThread::meet(std::span<const std::unique_ptr<IoThread>> all) {
 void IoThread::stop(std::function<void()> closed, std::function<void()> emptied) {
   impl_->stop(std::move(closed), std::move(emptied));
 }
+
+void IoThread::look() { impl_->look(); }
 
 void IoThread::abort() { impl_->abort(); }
 

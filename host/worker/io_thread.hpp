@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "app/watchdog.hpp"
+#include "app/services.hpp"
 #include "config/config.hpp"
 #include "http/pool_call.hpp"
 #include "routing/router.hpp"
@@ -23,7 +23,7 @@ class IoThread {
     http::Executor& executor;
     std::atomic<std::size_t>& open;  // connections of all threads
     std::size_t most;                // their limit
-    app::Watchdog& watchdog;         // is told of handlers that run too long
+    app::Services& services;         // its watchdog is told of handlers that run too long
     std::vector<app::App*> apps;     // those whose handlers may run here are told of the thread
   };
 
@@ -41,6 +41,9 @@ class IoThread {
   // Takes in who has connected already and accepts no more, then calls `closed`; lets requests in
   // hand end, and calls `emptied` when no connection is left. Both are called on the I/O thread.
   void stop(std::function<void()> closed, std::function<void()> emptied);
+
+  // Looks whether somebody waits to be accepted, whom another process was told of.
+  void look();
 
   // Cuts what is left.
   void abort();

@@ -127,20 +127,19 @@ core::Result<ListeningSocket> ListeningSocket::bind_unix(const config::Bind& bin
 }
 
 core::Result<void> ListeningSocket::listen() {
+  if (adopted_) return {};
   if (::listen(fd_, kBacklog) != 0) return bind_error(url_, errno);
   return {};
 }
 
 ListeningSocket::~ListeningSocket() {
-  if (fd_ < 0) return;
   // In this order: a successor may bind as soon as nobody listens.
   if (!path_.empty()) ::unlink(path_.c_str());
-  ::close(fd_);
+  if (fd_ >= 0) ::close(fd_);
 }
 
-void ListeningSocket::abandon() {
-  if (!path_.empty()) ::unlink(std::exchange(path_, {}).c_str());
-  ::shutdown(fd_, SHUT_RDWR);
+void ListeningSocket::let_go() {
+  if (const int fd = std::exchange(fd_, -1); fd >= 0) ::close(fd);
 }
 
 }  // namespace sonicorn::worker

@@ -1,32 +1,32 @@
 #pragma once
 
 #include <functional>
-#include <memory>
+#include <string>
+#include <vector>
 
 #include "config/load.hpp"
-#include "core/result.hpp"
-#include "worker/overview.hpp"
-
-namespace boost::asio {
-class io_context;
-}
 
 namespace sonicorn::worker {
 
-// What others add to a server.
-struct Extensions {
-  // Reads the configuration again, for a reload.
-  std::function<config::Loaded()> reread;
-  // Opens what shows the overview to the operator; lives as long as the result. An error keeps the
-  // server from starting. May be empty.
-  std::function<core::Result<std::shared_ptr<void>>(boost::asio::io_context&, Overview&)>
-      open_admin;
+// What the supervisor gives to one of its workers.
+struct Post {
+  struct Socket {
+    int descriptor;
+    std::string url;  // as the operator knows it
+  };
+
+  unsigned index = 0;                    // among the workers
+  int channel = -1;                      // to the supervisor (process/message.hpp)
+  std::vector<Socket> sockets;           // bound; the supervisor makes them listen
+  std::vector<std::string> quarantined;  // names of apps whose code is not to be run
+  // The configuration with this text of its file, for new settings.
+  std::function<config::Loaded(const std::string& text)> reread;
 };
 
-// Loads and starts the apps, serves them until a stop signal, and shuts them down. Blocks. The
-// result is the process's exit status: 0 after a clean stop, 1 when it could not start or could not
-// end cleanly. Takes over SIGTERM, SIGINT, SIGQUIT and SIGHUP, ignores SIGPIPE and resets
-// SIGCHLD, for the whole process.
-int serve(const config::Config& config, const Extensions& extensions);
+// Loads and starts the apps, serves them until the supervisor says stop or is gone, and shuts them
+// down. Blocks. The result is the process's exit status: 0 after a clean stop, 1 when it could not
+// start or could not end cleanly. Takes over SIGTERM, SIGINT, SIGQUIT, SIGHUP and SIGUSR1, ignores
+// SIGPIPE and resets SIGCHLD, for the whole process.
+int serve(const config::Config& config, const Post& post);
 
 }  // namespace sonicorn::worker

@@ -10,7 +10,6 @@
 #include <boost/asio/post.hpp>
 #include <cerrno>
 #include <csignal>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
@@ -18,11 +17,13 @@
 #include "app/signal_guard.hpp"
 #include "core/backtrace.hpp"
 #include "core/log.hpp"
+#include "process/message.hpp"
 
 namespace sonicorn::worker {
 
 namespace asio = boost::asio;
 namespace log = core::log;
+namespace message = process::message;
 
 namespace {
 
@@ -40,7 +41,7 @@ constexpr milliseconds kAfterGrace{200};
 constexpr milliseconds kAfterDeadline{2'000};
 
 // The server reads these from a descriptor, so they are blocked in every thread.
-constexpr std::array kReadSignals = {SIGTERM, SIGINT, SIGQUIT, SIGHUP};
+constexpr std::array kReadSignals = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1};
 
 // An app may have unblocked such a signal on a thread of its own or of a request, and the kernel
 // then prefers that thread. Whoever gets it passes it on.
@@ -110,8 +111,8 @@ void keep_until_exit(std::vector<std::unique_ptr<app::App>> apps,
 
 }  // namespace
 
-Server::Server(const config::Config& config, const Extensions& extensions)
-    : config_(config), extensions_(extensions) {}
+Server::Server(const config::Config& config, const Post& post)
+    : config_(config), post_(post), channel_(io_, post.channel) {}
 
 Server::~Server() {
   if (starter_.joinable()) starter_.join();
@@ -121,10 +122,11 @@ int Server::run() {
   if (!open()) return 1;
   watch_signals();
   watch_stray_signals();
+  channel_.listen([this](const nlohmann::json& message) { on_message(message); },
+                  [this] { on_supervisor_gone(); });
   starter_ = std::thread([this] { bring_up(); });
   io_.run();
   if (starter_.joinable()) starter_.join();
-  admin_.reset();
   threads_.clear();
   pool_.reset();
   sockets_.clear();
@@ -153,14 +155,14 @@ bool Server::open() {
   services_->control = [this](app::ControlRequest request) {
     asio::post(io_, [this, request = std::move(request)] { on_control(request); });
   };
-  apps_.emplace(config_, *services_, *copies_, io_);
-  if (!extensions_.open_admin) return true;
-  auto admin = extensions_.open_admin(io_, *this);
-  if (!admin) {
-    log::error("{}", admin.error().message);
-    return false;
+  services_->on_stuck = [this](const app::Watchdog::Call& call) {
+    asio::post(io_, [this, call] { on_stuck(call); });
+  };
+  apps_.emplace(config_, *services_, *copies_, post_.quarantined, io_);
+  apps_->when_changed([this] { tell_readiness(); });
+  for (const Post::Socket& socket : post_.sockets) {
+    sockets_.push_back(ListeningSocket::adopt(socket.descriptor, socket.url));
   }
-  admin_ = std::move(*admin);
   return true;
 }
 
@@ -195,12 +197,9 @@ void Server::watch_stray_signals() {
 }
 
 void Server::on_signal(int number) {
-  if (number != SIGHUP) return on_stop_signal(number);
-  log::info("SIGHUP: reading the configuration again");
-  reload({}, {.reason = SONICORN_REASON_CONFIG_CHANGED,
-              .signal_number = SIGHUP,
-              .deadline = {},
-              .message = {}});
+  // These are for the supervisor, who tells all workers.
+  if (number == SIGHUP || number == SIGUSR1) return;
+  on_stop_signal(number);
 }
 
 void Server::on_stop_signal(int number) {
@@ -222,53 +221,10 @@ void Server::on_stop_signal(int number) {
   stop({.reason = reason_of(number), .signal_number = number, .deadline = {}, .message = {}});
 }
 
-void Server::on_control(const app::ControlRequest& request) {
-  log::info("app {}: asks the server to {}{}{}", request.app,
-            request.action == SONICORN_CONTROL_RELOAD  ? "reload its settings"
-            : request.action == SONICORN_CONTROL_DRAIN ? "drain it"
-                                                       : "stop",
-            request.message.empty() ? "" : ": ", request.message);
-  app::Occasion why{.reason = SONICORN_REASON_ADMIN_STOP,
-                    .signal_number = 0,
-                    .deadline = {},
-                    .message = request.message};
-  switch (request.action) {
-    case SONICORN_CONTROL_RELOAD:
-      why.reason = SONICORN_REASON_RELOAD;
-      return reload(request.app, std::move(why));
-    case SONICORN_CONTROL_DRAIN:
-      if (is_starting()) {
-        later_.emplace_back([this, request] { on_control(request); });
-        return;
-      }
-      why.deadline = Clock::now() + config_.grace;
-      return apps_->drain_one(request.app, why);
-    default:
-      if (!stop_decided_) stop(std::move(why));
-  }
-}
-
-void Server::reload(const std::string& only, app::Occasion why) {
-  if (stop_decided_) return log::info("nothing is reloaded now, because the server is stopping");
-  // The configuration was read before the apps were loaded.
-  if (stage_ != Stage::serving) {
-    later_.emplace_back([this, only, why = std::move(why)] { reload(only, why); });
-    return;
-  }
-  const config::Loaded fresh = extensions_.reread();
-  for (const core::Error& error : fresh.errors) log::error("{}", error.message);
-  if (!fresh.errors.empty()) {
-    log::error("nothing was reloaded: mend the configuration and send SIGHUP again");
-    return;
-  }
-  apps_->reload_settings(fresh.config, only, why);
-}
-
 void Server::bring_up() {
   bool ok = false;
   try {
-    // Addresses are taken before apps are started: a port in use is no reason to open a database.
-    ok = apps_->load(stop_wanted_) && bind_sockets() && apps_->start(stop_wanted_);
+    ok = apps_->load(stop_wanted_) && apps_->start(stop_wanted_);
   } catch (const std::exception& error) {
     log::error("the apps could not be brought up: {}", error.what());
   }
@@ -281,39 +237,19 @@ void Server::on_brought_up(bool ok) {
   if (ok && !stop_decided_) {
     stage_ = Stage::readying;
     return apps_->make_ready([this] {
-      if (stage_ == Stage::readying) begin_serving();
+      if (stage_ != Stage::readying) return;
+      stage_ = Stage::prepared;
+      say(message::kPrepared);
     });
   }
   if (!ok || !stop_decided_) status_ = 1;
+  if (!ok) say(message::kFailed, {{"app", apps_->failed()}});
   if (!stop_decided_) {
     stop_decided_ = true;
     why_.reason = SONICORN_REASON_START_FAILED;
     grace_ends_ = Clock::now() + config_.grace;
   }
   shut_down();
-}
-
-bool Server::bind_sockets() {
-  if (stop_wanted_) return true;
-  for (const config::Bind& bind : config_.binds) {
-    auto socket = ListeningSocket::bind(bind);
-    if (!socket) {
-      log::error("{}", socket.error().message);
-      return false;
-    }
-    sockets_.push_back(std::move(*socket));
-  }
-  return true;
-}
-
-bool Server::listen_all() {
-  for (ListeningSocket& socket : sockets_) {
-    if (const auto listening = socket.listen(); !listening) {
-      log::error("{}", listening.error().message);
-      return false;
-    }
-  }
-  return true;
 }
 
 bool Server::start_threads() {
@@ -326,7 +262,7 @@ bool Server::start_threads() {
       threads_.push_back(std::make_unique<IoThread>(
           index,
           IoThread::Shared{apps_->router(), config_.limits, *pool_, connections_,
-                           connection_limit(config_.limits), services_->watchdog, apps_->started()},
+                           connection_limit(config_.limits), *services_, apps_->started()},
           listening));
     }
     for (const auto& thread : threads_) thread->meet(threads_);
@@ -340,7 +276,7 @@ bool Server::start_threads() {
 
 void Server::begin_serving() {
   stage_ = Stage::serving;
-  if (!listen_all() || !start_threads()) {
+  if (!start_threads()) {
     status_ = 1;
     return stop({.reason = SONICORN_REASON_START_FAILED,
                  .signal_number = 0,
@@ -350,11 +286,8 @@ void Server::begin_serving() {
   nlohmann::json urls = nlohmann::json::array();
   for (const ListeningSocket& socket : sockets_) urls.push_back(socket.url());
   apps_->begin_serving(nlohmann::json{{"listening", urls}}.dump());
-  for (const ListeningSocket& socket : sockets_) {
-    log::info("listening on {}", socket.url());
-    std::printf("Listening on %s\n", socket.url().c_str());
-  }
-  std::fflush(stdout);
+  tell_readiness();
+  say(message::kServing);
   for (const auto& each : std::exchange(later_, {})) each();
 }
 
@@ -368,10 +301,11 @@ void Server::at(Clock::time_point when, Stage only_in, Then then) {
 
 void Server::stop(app::Occasion why) {
   stop_decided_ = true;
+  tell_readiness();
   why_ = std::move(why);
   grace_ends_ = Clock::now() + config_.grace;
   stop_wanted_ = true;
-  if (stage_ == Stage::serving || stage_ == Stage::readying) return give_notice();
+  if (stage_ != Stage::starting) return give_notice();
   at(grace_ends_, Stage::starting, [this] {
     const app::App* const app = apps_->starting();
     log::error("app {}: its start did not return within the grace; ending without it",
@@ -407,7 +341,9 @@ void Server::on_noticed() {
 
 // Who connects from now on is refused by the kernel, instead of waiting for nobody.
 void Server::on_thread_closed() {
-  if (--accepting_ == 0) sockets_.clear();
+  if (--accepting_ != 0) return;
+  sockets_.clear();
+  say(message::kClosed);
 }
 
 // A handler may outlive its client, so the pool is asked last.
@@ -464,7 +400,6 @@ void Server::drained() {
     pool_.reset();
     sockets_.clear();
   }
-  for (ListeningSocket& socket : sockets_) socket.abandon();
   shut_down();
 }
 
@@ -493,7 +428,7 @@ void Server::on_shutdown_overdue() {
 void Server::finish() {
   stage_ = Stage::done;
   timer_.cancel();
-  admin_.reset();
+  last_resort_.cancel();
   // From here on nothing is left to be done in order, and a signal ends the process as it would any
   // other.
   signals_.close();
@@ -505,24 +440,10 @@ void Server::finish() {
     copies_.reset();
     ::_exit(1);
   }
-  // Of a server that could not start the error is the last word.
-  if (why_.reason != SONICORN_REASON_START_FAILED) log::info("stopped");
+  io_.stop();
 }
 
-bool Server::is_ready(std::string& why_not) const {
-  if (is_starting()) why_not = "the server is starting";
-  if (stop_decided_) why_not = "the server is stopping";
-  return why_not.empty() && apps_->are_ready(why_not);
-}
-
-std::string Server::metrics() const { return services_->metrics.text(); }
-
-void Server::describe_apps(std::function<void(std::string json)> done) {
-  if (stage_ == Stage::starting) return done("[]\n");
-  apps_->describe(std::move(done));
-}
-
-int serve(const config::Config& config, const Extensions& extensions) {
+int serve(const config::Config& config, const Post& post) {
   std::signal(SIGPIPE, SIG_IGN);
   // Ignored by who started this, it would take the exit status of children away.
   std::signal(SIGCHLD, SIG_DFL);
@@ -532,7 +453,7 @@ int serve(const config::Config& config, const Extensions& extensions) {
   core::install_backtrace_handler();
   const std::array open_signals = {SIGPIPE, core::backtrace_signal()};
   app::own_signals(kReadSignals, open_signals);
-  Server server(config, extensions);
+  Server server(config, post);
   return server.run();
 }
 

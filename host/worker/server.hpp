@@ -7,6 +7,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <thread>
@@ -19,16 +20,17 @@
 #include "worker/blocking_pool.hpp"
 #include "worker/io_thread.hpp"
 #include "worker/listening_socket.hpp"
+#include "process/channel.hpp"
 #include "worker/serve.hpp"
 
 namespace sonicorn::worker {
 
-// The life of one serving process, on its main thread: bring the apps up, serve, and on a signal
-// stop in order: tell the apps, accept no more, let requests end, shut the apps down. Every step
-// that may wait is an event of the main loop, so a signal is heard at any moment.
-class Server final : private Overview {
+// The life of one worker, on its main thread: bring the apps up, serve, and when told to stop do so
+// in order: tell the apps, accept no more, let requests end, shut the apps down. Every step that may
+// wait is an event of the main loop, so the supervisor and signals are heard at any moment.
+class Server final {
  public:
-  Server(const config::Config& config, const Extensions& extensions);
+  Server(const config::Config& config, const Post& post);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -39,22 +41,28 @@ class Server final : private Overview {
  private:
   using Clock = std::chrono::steady_clock;
 
-  enum class Stage { starting, readying, serving, noticing, draining, shutting_down, done };
+  enum class Stage { starting, readying, prepared, serving, noticing, draining, shutting_down, done };
 
   bool open();
   void watch_signals();
   void watch_stray_signals();
   void on_signal(int number);
   void on_stop_signal(int number);
+  void on_message(const nlohmann::json& message);
+  void on_supervisor_gone();
+  void on_stop_message(const nlohmann::json& message);
+  void on_configure(const nlohmann::json& message);
+  void on_ask(const nlohmann::json& message);
+  void say(const char* what, nlohmann::json more = nlohmann::json::object());
+  void answer(const nlohmann::json& id, nlohmann::json answer);
+  void tell_readiness();
   void on_control(const app::ControlRequest& request);
+  void on_stuck(const app::Watchdog::Call& call);
 
   void bring_up();
   void on_brought_up(bool ok);
-  bool bind_sockets();
-  bool listen_all();
   void begin_serving();
   bool start_threads();
-  void reload(const std::string& only, app::Occasion why);
 
   void stop(app::Occasion why);
   void give_notice();
@@ -66,20 +74,23 @@ class Server final : private Overview {
   void on_grace_over();
   void drained();
   bool is_busy(const app::App& app) const;
-  bool is_starting() const { return stage_ == Stage::starting || stage_ == Stage::readying; }
+  bool is_starting() const {
+    return stage_ == Stage::starting || stage_ == Stage::readying || stage_ == Stage::prepared;
+  }
   void shut_down();
   void on_shutdown_overdue();
   void finish();
   template <class Then>
   void at(Clock::time_point when, Stage only_in, Then then);
 
-  bool is_ready(std::string& why_not) const override;
-  std::string metrics() const override;
-  void describe_apps(std::function<void(std::string json)> done) override;
+  bool is_ready(std::string& why_not) const;
+  nlohmann::json numbers() const;
 
   const config::Config& config_;
-  const Extensions& extensions_;
+  const Post& post_;
   boost::asio::io_context io_{1};
+  process::Channel channel_;
+  boost::asio::steady_timer last_resort_{io_};
   boost::asio::posix::stream_descriptor signals_{io_};
   boost::asio::posix::stream_descriptor stray_signals_{io_};
   boost::asio::steady_timer timer_{io_};
@@ -88,6 +99,7 @@ class Server final : private Overview {
   app::Occasion why_;  // of the stop
   bool stop_decided_ = false;
   std::vector<std::function<void()>> later_;  // what was asked for before it served
+  std::optional<std::string> readiness_;      // what was told last; empty text: ready
   int stop_signal_ = 0;                       // the first
   Clock::time_point signalled_;
   Clock::time_point grace_ends_;
@@ -97,7 +109,6 @@ class Server final : private Overview {
   std::unique_ptr<app::Services> services_;
   std::optional<app::RuntimeDir> copies_;
   std::optional<Apps> apps_;
-  std::shared_ptr<void> admin_;
   std::thread starter_;
 
   std::vector<ListeningSocket> sockets_;

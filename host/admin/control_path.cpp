@@ -1,0 +1,93 @@
+#include "admin/control_path.hpp"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <system_error>
+
+namespace sonicorn::admin {
+namespace {
+
+namespace fs = std::filesystem;
+
+// In the order in which they are tried.
+std::vector<fs::path> folders() {
+  std::vector<fs::path> all;
+  // Several, separated by colons, where the unit has several.
+  if (const char* const given = std::getenv("RUNTIME_DIRECTORY"); given != nullptr && *given != 0) {
+    const std::string first = given;
+    all.emplace_back(first.substr(0, first.find(':')));
+  }
+  if (::geteuid() == 0) all.emplace_back("/run/sonicorn");
+  if (const char* const given = std::getenv("XDG_RUNTIME_DIR"); given != nullptr && *given != 0) {
+    all.push_back(fs::path(given) / "sonicorn");
+  }
+  all.emplace_back(fmt::format("/tmp/sonicorn-{}", ::geteuid()));
+  return all;
+}
+
+// A folder that is ours, so nobody can put a socket of his own there.
+std::string fault_of(const fs::path& folder) {
+  struct stat found {};
+  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return std::strerror(errno);
+  if (::lstat(folder.c_str(), &found) != 0) return std::strerror(errno);
+  if (!S_ISDIR(found.st_mode)) return "it is no folder";
+  if (found.st_uid != ::geteuid()) return "it is somebody else's";
+  if ((found.st_mode & 022) != 0) return "others may write to it";
+  return ::access(folder.c_str(), W_OK) == 0 ? "" : std::strerror(errno);
+}
+
+}  // namespace
+
+bool somebody_listens(const fs::path& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string& text = path.native();
+  if (text.size() >= sizeof(address.sun_path)) return false;
+  std::memcpy(address.sun_path, text.c_str(), text.size() + 1);
+  const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (probe < 0) return false;
+  // EAGAIN: its queue is full.
+  const bool listens =
+      ::connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 ||
+      errno == EAGAIN;
+  ::close(probe);
+  return listens;
+}
+
+core::Result<fs::path> usual_control_path(pid_t pid) {
+  std::string faults;
+  for (const fs::path& folder : folders()) {
+    const std::string fault = fault_of(folder);
+    if (fault.empty()) return folder / fmt::format("{}.sock", pid);
+    faults += fmt::format("{}{}: {}", faults.empty() ? "" : "; ", folder.string(), fault);
+  }
+  return core::host_error("host.admin", faults);
+}
+
+std::vector<fs::path> find_controls() {
+  std::vector<fs::path> found;
+  for (const fs::path& folder : folders()) {
+    std::error_code failure;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder, failure)) {
+      if (entry.path().extension() != ".sock") continue;
+      if (somebody_listens(entry.path())) {
+        found.push_back(entry.path());
+      } else if (errno == ECONNREFUSED) {
+        ::unlink(entry.path().c_str());
+      }
+    }
+  }
+  std::sort(found.begin(), found.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
+  return found;
+}
+
+}  // namespace sonicorn::admin

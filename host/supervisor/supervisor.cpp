@@ -1,0 +1,280 @@
+#include "supervisor/supervisor.hpp"
+
+#include <sonicorn/context.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <utility>
+
+#include "app/signal_guard.hpp"
+#include "core/log.hpp"
+#include "process/message.hpp"
+
+namespace sonicorn::supervisor {
+
+namespace asio = boost::asio;
+namespace log = core::log;
+namespace message = process::message;
+
+namespace {
+
+using std::chrono::milliseconds;
+
+// For a worker that was told a second time to end at once.
+constexpr milliseconds kAtOnce{1'000};
+// timeout(1) sends one wish as two signals, some microseconds apart; the workers know what that may
+// cut short.
+constexpr milliseconds kSameSignal{20};
+// For answers that tell the operator of the end.
+constexpr milliseconds kFarewell{500};
+
+constexpr std::array kReadSignals = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2,
+                                     SIGTTIN, SIGTTOU, SIGCHLD, SIGWINCH};
+
+sigset_t read_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : kReadSignals) sigaddset(&set, number);
+  return set;
+}
+
+std::uint32_t reason_of(int signal_number) {
+  switch (signal_number) {
+    case SIGINT:
+      return SONICORN_REASON_INT;
+    case SIGQUIT:
+      return SONICORN_REASON_QUIT;
+    default:
+      return SONICORN_REASON_TERM;
+  }
+}
+
+}  // namespace
+
+Supervisor::Supervisor(Order order)
+    : order_(std::move(order)), config_(order_.config), quarantine_(config_.workers) {}
+
+Supervisor::~Supervisor() = default;
+
+int Supervisor::run() {
+  watch_signals();
+  if (!open()) return 1;
+  begin();
+  io_.run();
+  // What is left are answers that tell the operator of the end.
+  io_.restart();
+  io_.run_for(kFarewell);
+  return status_;
+}
+
+bool Supervisor::open() {
+  for (const config::Bind& bind : config_.binds) {
+    auto socket = worker::ListeningSocket::bind(bind);
+    if (!socket) {
+      log::error("{}", socket.error().message);
+      return false;
+    }
+    sockets_.push_back(std::move(*socket));
+  }
+  if (!order_.open_control) return true;
+  auto control = order_.open_control(io_, *this, config_);
+  if (!control) {
+    log::error("{}", control.error().message);
+    return false;
+  }
+  control_ = std::move(*control);
+  return true;
+}
+
+void Supervisor::watch_signals() {
+  if (!signals_.is_open()) {
+    const sigset_t set = read_signals();
+    signals_.assign(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
+  }
+  signals_.async_wait(asio::posix::stream_descriptor::wait_read,
+                      [this](const boost::system::error_code& error) {
+                        if (error) return;
+                        signalfd_siginfo info{};
+                        while (signals_.is_open() &&
+                               ::read(signals_.native_handle(), &info, sizeof(info)) ==
+                                   static_cast<ssize_t>(sizeof(info))) {
+                          on_signal(static_cast<int>(info.ssi_signo));
+                        }
+                        if (signals_.is_open()) watch_signals();
+                      });
+}
+
+void Supervisor::on_signal(int number) {
+  switch (number) {
+    case SIGCHLD:
+      return children_.reap();
+    case SIGHUP:
+      log::info("SIGHUP: reading the configuration again");
+      return reload_configuration({}, SONICORN_REASON_CONFIG_CHANGED, SIGHUP);
+    case SIGUSR1:
+      return each_worker([](WorkerProcess& worker) { worker.send(message::kReopen); });
+    case SIGTTIN:
+      return set_workers(static_cast<unsigned>(slots_.size()) + 1);
+    case SIGTTOU:
+      return set_workers(static_cast<unsigned>(slots_.size()) - 1);
+    case SIGUSR2:
+      return log::warning("SIGUSR2: this server does not replace its own program; ignored");
+    case SIGWINCH:
+      return;
+    default:
+      return on_stop_signal(number);
+  }
+}
+
+void Supervisor::on_stop_signal(int number) {
+  if (stop_signal_ == 0) {
+    stop_signal_ = number;
+    stopped_at_ = Clock::now();
+    log::info("{}: stopping, with {} s of grace for requests in flight", app::signal_name(number),
+              static_cast<double>(config_.grace.count()) / 1000.0);
+    if (stage_ != Stage::stopping) return begin_stop(reason_of(number), number, {});
+  }
+  // What a second one may cut short, the workers know.
+  each_worker([&](WorkerProcess& worker) {
+    worker.stop(reason_of(number), number, {}, stop_limit());
+  });
+  if (Clock::now() - stopped_at_ < kSameSignal) return;
+  hard_end_.expires_after(kAtOnce);
+  hard_end_.async_wait([this, number](const boost::system::error_code& error) {
+    if (error) return;
+    status_ = 128 + number;
+    each_worker([](WorkerProcess& worker) { worker.kill(); });
+  });
+}
+
+void Supervisor::begin() {
+  for (unsigned index = 0; index < config_.workers.count; ++index) {
+    slots_.push_back(std::make_unique<Slot>(io_, index, config_.workers));
+  }
+  for (const auto& slot : slots_) {
+    slot->current = start_worker(*slot);
+    if (slot->current != nullptr) continue;
+    status_ = 1;
+    return begin_stop(SONICORN_REASON_START_FAILED, 0, {});
+  }
+}
+
+void Supervisor::begin_stop(std::uint32_t reason, int signal, const std::string& text) {
+  if (stage_ == Stage::stopping || stage_ == Stage::done) return;
+  stage_ = Stage::stopping;
+  stop_reason_ = reason;
+  limits_timer_.cancel();
+  // The workers have the sockets, too, and close them when nobody waits there any more.
+  for (worker::ListeningSocket& socket : sockets_) socket.let_go();
+  for (const auto& slot : slots_) slot->timer.cancel();
+  each_worker([&](WorkerProcess& worker) { worker.stop(reason, signal, text, stop_limit()); });
+  end_if_stopped();
+}
+
+void Supervisor::end_if_stopped() {
+  if (stage_ != Stage::stopping) return;
+  bool any = false;
+  each_worker([&](WorkerProcess&) { any = true; });
+  if (!any) finish();
+}
+
+void Supervisor::finish() {
+  stage_ = Stage::done;
+  // Of a server that could not start the error is the last word.
+  if (stop_reason_ != SONICORN_REASON_START_FAILED) log::info("stopped");
+  sockets_.clear();
+  for (const Replacement& each : std::exchange(to_replace_, {})) {
+    if (each.done) each.done("the server has stopped");
+  }
+  for (const Done& done : std::exchange(stop_waiters_, {})) {
+    done(status_ == 0 ? "" : "it has stopped, but not cleanly; its log says why");
+  }
+  control_.reset();
+  signals_.close();
+  hard_end_.cancel();
+  io_.stop();
+}
+
+void Supervisor::reload_configuration(const std::string& only, std::uint32_t reason, int signal) {
+  if (stage_ == Stage::stopping || stage_ == Stage::done) {
+    return log::info("nothing is reloaded now, because the server is stopping");
+  }
+  const auto text = config::read_file(order_.flags);
+  std::vector<core::Error> errors;
+  config::Loaded fresh;
+  if (text) {
+    fresh = order_.read(order_.flags, *text);
+    errors = fresh.errors;
+  } else {
+    errors.push_back(text.error());
+  }
+  for (const core::Error& error : errors) log::error("{}", error.message);
+  if (!errors.empty()) {
+    return log::error("nothing was reloaded: mend the configuration and send SIGHUP again");
+  }
+  if (fresh.config.binds != config_.binds) {
+    log::warning("the addresses to listen on changed; they take effect when the server is restarted");
+  }
+  order_.text = *text;
+  const unsigned workers_before = config_.workers.count;
+  config_ = std::move(fresh.config);
+  each_worker([&](WorkerProcess& worker) {
+    worker.send(message::kConfigure, {{"text", order_.text},
+                                      {"only", only},
+                                      {"reason", reason},
+                                      {"signal", signal}});
+  });
+  if (config_.workers.count != workers_before) set_workers(config_.workers.count);
+}
+
+void Supervisor::set_workers(unsigned count) {
+  if (stage_ != Stage::serving) {
+    return log::info("the number of workers is changed only while the server serves");
+  }
+  if (count == 0) return log::warning("the last worker stays; SIGTERM stops the server");
+  log::info("{} worker(s) instead of {}", count, slots_.size());
+  while (slots_.size() < count) {
+    const auto index = static_cast<unsigned>(slots_.size());
+    slots_.push_back(std::make_unique<Slot>(io_, index, config_.workers));
+    Slot& slot = *slots_.back();
+    slot.current = start_worker(slot);
+    if (slot.current == nullptr) start_again(slot);
+  }
+  while (slots_.size() > count) {
+    const std::unique_ptr<Slot> slot = std::move(slots_.back());
+    slots_.pop_back();
+    slot->timer.cancel();
+    if (slot->current) retire(std::move(slot->current), SONICORN_REASON_ADMIN_STOP, "fewer workers");
+    if (slot->successor) {
+      retire(std::move(slot->successor), SONICORN_REASON_ADMIN_STOP, "fewer workers");
+    }
+    if (replacing_ && to_replace_.front().index == slot->index) {
+      replaced("there are fewer workers now");
+    }
+  }
+}
+
+void Supervisor::quarantine(const std::string& app) {
+  log::error(
+      "app {}: it ended workers more than {} times within {:g} s, so it is quarantined: its mount "
+      "answers 503 until 'sonicorn unquarantine {}'",
+      app, config_.workers.crashes, static_cast<double>(config_.workers.crash_time.count()) / 1000.0,
+      app);
+  each_worker([&](WorkerProcess& worker) { worker.send(message::kQuarantine, {{"app", app}}); });
+}
+
+int serve(Order order) {
+  std::signal(SIGPIPE, SIG_IGN);
+  // Ignored by who started this, it would take the exit status of children away.
+  std::signal(SIGCHLD, SIG_DFL);
+  const sigset_t set = read_signals();
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  Supervisor supervisor(std::move(order));
+  return supervisor.run();
+}
+
+}  // namespace sonicorn::supervisor

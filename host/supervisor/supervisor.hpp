@@ -1,0 +1,159 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+#include "config/load.hpp"
+#include "process/child.hpp"
+#include "supervisor/backoff.hpp"
+#include "supervisor/control.hpp"
+#include "supervisor/merge.hpp"
+#include "supervisor/quarantine.hpp"
+#include "supervisor/serve.hpp"
+#include "supervisor/worker_process.hpp"
+#include "worker/listening_socket.hpp"
+
+namespace sonicorn::supervisor {
+
+// The life of the process that keeps a server: it owns the addresses, and starts, watches, replaces
+// and stops the workers that serve on them. It loads no app, so none can hurt it. Everything is an
+// event of one loop on the main thread.
+class Supervisor final : public Control {
+ public:
+  explicit Supervisor(Order order);
+  ~Supervisor();
+  Supervisor(const Supervisor&) = delete;
+  Supervisor& operator=(const Supervisor&) = delete;
+
+  // Returns the exit status.
+  int run();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  enum class Stage { starting, serving, stopping, done };
+
+  // The place of one worker: who serves there, or when somebody will again.
+  struct Slot {
+    Slot(boost::asio::io_context& io, unsigned index_, const config::Workers& limits)
+        : index(index_), backoff(limits), timer(io) {}
+
+    unsigned index;
+    std::unique_ptr<WorkerProcess> current;    // null: it died and waits to be started again
+    std::unique_ptr<WorkerProcess> successor;  // comes up while the current one serves
+    Backoff backoff;
+    boost::asio::steady_timer timer;  // for the next start
+    unsigned restarts = 0;
+    std::uint64_t requests_allowed = 0;  // of the current one; 0: no limit
+    Clock::duration lived{};  // what the last one that died did
+  };
+
+  // A worker that is to be replaced, and who wants to know how that went.
+  struct Replacement {
+    unsigned index = 0;
+    std::uint32_t reason = 0;  // SONICORN_REASON_...
+    std::string why;
+    Done done;
+  };
+
+  // supervisor.cpp: the whole
+  bool open();
+  void watch_signals();
+  void on_signal(int number);
+  void on_stop_signal(int number);
+  void begin();
+  void begin_stop(std::uint32_t reason, int signal, const std::string& message);
+  void end_if_stopped();
+  void finish();
+  void reload_configuration(const std::string& only, std::uint32_t reason, int signal);
+  void set_workers(unsigned count);
+  void quarantine(const std::string& app);
+
+  // workers.cpp: the workers
+  std::unique_ptr<WorkerProcess> start_worker(Slot& slot);
+  void start_again(Slot& slot);
+  void on_message(WorkerProcess& worker, const Json& message);
+  void on_prepared(WorkerProcess& worker);
+  void on_serving(WorkerProcess& worker);
+  void on_ended(WorkerProcess& worker, WorkerProcess::End end);
+  void on_current_ended(Slot& slot, std::unique_ptr<WorkerProcess> worker,
+                        const WorkerProcess::End& end);
+  void on_successor_ended(Slot& slot, std::unique_ptr<WorkerProcess> worker,
+                          const WorkerProcess::End& end);
+  void on_leaver_ended(std::unique_ptr<WorkerProcess> worker, const WorkerProcess::End& end);
+  void announce();
+  void note_death(const WorkerProcess& worker, const WorkerProcess::End& end);
+  void on_control(const Json& message);
+  void replace(Replacement wanted);
+  void replace_next();
+  void replaced(const std::string& fault);
+  void retire(std::unique_ptr<WorkerProcess> worker, std::uint32_t reason, const std::string& why);
+  void watch_limits();
+  void check_limits(Slot& slot);
+  Slot* slot_of(const WorkerProcess& worker);
+  std::chrono::milliseconds stop_limit() const;
+  template <class Use>
+  void each_worker(Use use) {
+    for (const auto& slot : slots_) {
+      if (slot->current) use(*slot->current);
+      if (slot->successor) use(*slot->successor);
+    }
+    for (const auto& worker : leaving_) use(*worker);
+  }
+  bool all_serve() const;
+
+  // overview.cpp: Control
+  bool is_ready(std::string& why_not) const override;
+  Json status() const override;
+  void workers(std::function<void(Json)> done) override;
+  void apps(std::function<void(Json)> done) override;
+  void metrics(std::function<void(std::string)> done) override;
+  void drain(std::string app, Done done) override;
+  void stop(std::string message, Done done) override;
+  void restart_worker(std::optional<unsigned> index, Done done) override;
+  void unquarantine(const std::string& app, Done done) override;
+  void ask_all(const char* what, Json more, std::chrono::milliseconds more_time,
+               std::function<void(std::vector<Said>)> done);
+  void wait_until_idle(Clock::time_point deadline, Done done);
+  std::string own_metrics(const std::vector<Said>& said) const;
+
+  Order order_;
+  config::Config config_;
+  boost::asio::io_context io_{1};
+  boost::asio::posix::stream_descriptor signals_{io_};
+  boost::asio::steady_timer hard_end_{io_};
+  boost::asio::steady_timer limits_timer_{io_};
+  process::Children children_;
+  std::minstd_rand chance_{std::random_device{}()};
+
+  Stage stage_ = Stage::starting;
+  Clock::time_point started_ = Clock::now();
+  bool draining_ = false;
+  int stop_signal_ = 0;  // the first
+  Clock::time_point stopped_at_;
+  std::uint32_t stop_reason_ = 0;
+  int status_ = 0;
+  std::vector<Done> stop_waiters_;
+
+  std::vector<worker::ListeningSocket> sockets_;
+  std::shared_ptr<void> control_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+  std::vector<std::unique_ptr<WorkerProcess>> leaving_;
+  std::deque<Replacement> to_replace_;
+  bool replacing_ = false;  // the first of them
+  const WorkerProcess* awaited_ = nullptr;  // whose end completes that
+  Quarantine quarantine_;
+  std::uint64_t restarts_ = 0;
+};
+
+}  // namespace sonicorn::supervisor

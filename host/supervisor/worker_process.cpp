@@ -1,0 +1,208 @@
+#include "supervisor/worker_process.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "core/log.hpp"
+#include "process/message.hpp"
+
+namespace sonicorn::supervisor {
+
+namespace message = process::message;
+
+namespace {
+
+constexpr std::chrono::milliseconds kLastMessages{100};
+constexpr std::size_t kMostLastWords = 256 * 1024;
+
+// Closes what is not handed on.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+}  // namespace
+
+core::Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(boost::asio::io_context& io,
+                                                                  process::Children& children,
+                                                                  const Setup& setup,
+                                                                  Events events) {
+  const auto ends = process::make_channel();
+  if (!ends) return ends.error();
+  const Descriptor theirs(ends->theirs);
+  Descriptor ours(ends->ours);
+  std::array<int, 2> pipe{-1, -1};
+  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) {
+    return core::host_error("host.spawn",
+                            fmt::format("a pipe for a worker: {}", std::strerror(errno)));
+  }
+  const Descriptor report_out(pipe[1]);
+  Descriptor report_in(pipe[0]);
+  ::fcntl(report_in.get(), F_SETFL, O_NONBLOCK);
+
+  process::SpawnRequest request;
+  request.arguments = {"/proc/self/exe", "worker", fmt::format("{}", setup.index), "--channel",
+                       fmt::format("{}", theirs.get())};
+  request.inherited = setup.descriptors;
+  request.inherited.push_back(theirs.get());
+  request.inherited.push_back(report_out.get());
+  const auto pid = children.spawn(request);
+  if (!pid) return pid.error();
+
+  std::unique_ptr<WorkerProcess> worker(new WorkerProcess(
+      io, children, setup, std::move(events), ours.release(), report_in.release()));
+  worker->pid_ = *pid;
+  WorkerProcess* const self = worker.get();
+  children.watch(*pid, [self](int wait_status) { self->on_end(wait_status); });
+  worker->channel_.listen([self](Json said) { self->on_message(std::move(said)); },
+                           [self] { self->on_silence(); });
+  Json first = setup.start;
+  first["report"] = report_out.get();
+  worker->send(message::kStart, std::move(first));
+  return core::Result<std::unique_ptr<WorkerProcess>>(boost::system::in_place_value,
+                                                      std::move(worker));
+}
+
+WorkerProcess::WorkerProcess(boost::asio::io_context& io, process::Children& children,
+                             const Setup& setup, Events events, int channel, int report)
+    : io_(io),
+      children_(children),
+      index_(setup.index),
+      answer_time_(setup.answer_time),
+      events_(std::move(events)),
+      channel_(io, channel),
+      report_(report),
+      kill_timer_(io) {}
+
+WorkerProcess::~WorkerProcess() {
+  if (pid_ > 0 && !gone_) {
+    children_.forget(pid_);
+    ::kill(pid_, SIGKILL);
+  }
+  ::close(report_);
+}
+
+std::uint64_t WorkerProcess::resident_bytes() const {
+  std::FILE* const file = std::fopen(fmt::format("/proc/{}/statm", pid_).c_str(), "re");
+  if (file == nullptr) return 0;
+  unsigned long size = 0;
+  unsigned long resident = 0;
+  const int got = std::fscanf(file, "%lu %lu", &size, &resident);
+  std::fclose(file);
+  return got == 2 ? resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) : 0;
+}
+
+void WorkerProcess::send(const char* what, Json more) {
+  more["say"] = what;
+  channel_.send(more);
+}
+
+void WorkerProcess::ask(const char* what, Json more, std::chrono::milliseconds more_time,
+                        std::function<void(Json)> done) {
+  const std::uint64_t id = next_question_++;
+  auto deadline = std::make_unique<boost::asio::steady_timer>(io_, answer_time_ + more_time);
+  deadline->async_wait([this, id](const boost::system::error_code& error) {
+    if (error) return;
+    const auto question = questions_.extract(id);
+    if (!question.empty()) question.mapped().done(nullptr);
+  });
+  questions_.emplace(id, Question{std::move(done), std::move(deadline)});
+  more["id"] = id;
+  more["what"] = what;
+  send(message::kAsk, std::move(more));
+}
+
+void WorkerProcess::on_answer(const Json& said) {
+  const auto question = questions_.extract(said.value("id", std::uint64_t{0}));
+  if (!question.empty()) question.mapped().done(said.value("answer", Json()));
+}
+
+void WorkerProcess::on_message(Json said) {
+  const std::string what = said.value("say", std::string());
+  if (what == message::kAnswer) return on_answer(said);
+  if (what == message::kReadiness) {
+    why_not_ready_ = said.value("why_not", std::string());
+    return;
+  }
+  if (what == message::kPrepared && state_ == State::starting) state_ = State::prepared;
+  if (what == message::kServing && state_ == State::prepared) state_ = State::serving;
+  events_.message(*this, std::move(said));
+}
+
+void WorkerProcess::serve() { send(message::kServe); }
+
+void WorkerProcess::stop(std::uint32_t reason, int signal, const std::string& text,
+                         std::chrono::milliseconds limit) {
+  const bool first = state_ != State::stopping;
+  state_ = State::stopping;
+  send(message::kStop, {{"reason", reason}, {"signal", signal}, {"message", text}});
+  if (!first || limit.count() == 0) return;
+  kill_timer_.expires_after(limit);
+  kill_timer_.async_wait([this, limit](const boost::system::error_code& error) {
+    if (error) return;
+    core::log::error("worker {} (pid {}) has not ended within {:.1f} s; it is killed", index_, pid_,
+                     std::chrono::duration<double>(limit).count());
+    kill();
+  });
+}
+
+void WorkerProcess::kill() {
+  if (!gone_) ::kill(pid_, SIGKILL);
+}
+
+std::vector<std::byte> WorkerProcess::read_last_words() const {
+  std::vector<std::byte> words;
+  std::array<std::byte, 4096> piece;
+  while (words.size() < kMostLastWords) {
+    const ssize_t got = ::read(report_, piece.data(), piece.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    words.insert(words.end(), piece.begin(), piece.begin() + got);
+  }
+  return words;
+}
+
+void WorkerProcess::on_end(int wait_status) {
+  gone_ = true;
+  end_ = End{wait_status, read_last_words()};
+  if (silent_) return tell_end();
+  // What it said before it ended is heard first. A process that an app forked may hold the channel.
+  kill_timer_.expires_after(kLastMessages);
+  kill_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) tell_end();
+  });
+}
+
+void WorkerProcess::on_silence() {
+  silent_ = true;
+  if (end_) tell_end();
+}
+
+void WorkerProcess::tell_end() {
+  kill_timer_.cancel();
+  auto questions = std::exchange(questions_, {});
+  for (auto& [id, question] : questions) question.done(nullptr);
+  End end = *std::exchange(end_, std::nullopt);
+  const auto tell = std::move(events_.ended);
+  tell(*this, std::move(end));
+}
+
+}  // namespace sonicorn::supervisor

@@ -1,0 +1,119 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/result.hpp"
+#include "process/channel.hpp"
+#include "process/child.hpp"
+
+namespace sonicorn::supervisor {
+
+// One worker as the supervisor sees it: a child process, its channel, and the pipe for its last
+// words. For the thread of the main loop. Kept until its end was told.
+class WorkerProcess {
+ public:
+  using Json = nlohmann::json;
+  using Clock = std::chrono::steady_clock;
+
+  enum class State { starting, prepared, serving, stopping };
+
+  struct Setup {
+    unsigned index = 0;
+    Json start;                     // the first message, but for "report"
+    std::vector<int> descriptors;   // that it gets under their own numbers
+    std::chrono::milliseconds answer_time{5'000};
+  };
+
+  // How it ended.
+  struct End {
+    int wait_status = 0;
+    std::vector<std::byte> last_words;  // of its crash handler; empty: none
+  };
+
+  struct Events {
+    std::function<void(WorkerProcess&, Json)> message;  // all but answers
+    std::function<void(WorkerProcess&, End)> ended;     // once; may destroy it
+  };
+
+  // Starts the process. Errors: host.spawn, host.channel.
+  static core::Result<std::unique_ptr<WorkerProcess>> start(boost::asio::io_context& io,
+                                                            process::Children& children,
+                                                            const Setup& setup, Events events);
+  // Kills the process if it still runs.
+  ~WorkerProcess();
+  WorkerProcess(const WorkerProcess&) = delete;
+  WorkerProcess& operator=(const WorkerProcess&) = delete;
+
+  unsigned index() const { return index_; }
+  pid_t pid() const { return pid_; }
+  State state() const { return state_; }
+  Clock::time_point started() const { return started_; }
+  std::uint64_t resident_bytes() const;  // 0: not known
+
+  // Whether it says that it serves as it should; the text says why not.
+  const std::string& why_not_ready() const { return why_not_ready_; }
+  // The app that kept it from starting or made it ask to be replaced; empty: none.
+  const std::string& blamed() const { return blamed_; }
+  void blame(std::string app) { blamed_ = std::move(app); }
+
+  void send(const char* what, Json more = Json::object());
+  // Asks it; the answer is null when it has ended or has not answered in its time, in addition to
+  // which it may take `more_time`.
+  void ask(const char* what, Json more, std::chrono::milliseconds more_time,
+           std::function<void(Json)> done);
+
+  void serve();
+  // Tells it to stop. After `limit` it is killed; 0: it takes as long as it wants.
+  void stop(std::uint32_t reason, int signal, const std::string& message,
+            std::chrono::milliseconds limit);
+  void kill();
+
+ private:
+  struct Question {
+    std::function<void(Json)> done;
+    std::unique_ptr<boost::asio::steady_timer> deadline;
+  };
+
+  WorkerProcess(boost::asio::io_context& io, process::Children& children, const Setup& setup,
+                Events events, int channel, int report);
+
+  void on_message(Json message);
+  void on_answer(const Json& message);
+  void on_end(int wait_status);
+  void on_silence();
+  void tell_end();
+  std::vector<std::byte> read_last_words() const;
+
+  boost::asio::io_context& io_;
+  process::Children& children_;
+  unsigned index_;
+  pid_t pid_ = -1;
+  State state_ = State::starting;
+  Clock::time_point started_ = Clock::now();
+  std::chrono::milliseconds answer_time_;
+  Events events_;
+  process::Channel channel_;
+  int report_;
+  boost::asio::steady_timer kill_timer_;
+  bool gone_ = false;    // the process has ended
+  bool silent_ = false;  // its channel has
+  std::optional<End> end_;
+  std::string why_not_ready_ = "the server is starting";
+  std::string blamed_;
+  std::uint64_t next_question_ = 1;
+  std::map<std::uint64_t, Question> questions_;
+};
+
+}  // namespace sonicorn::supervisor

@@ -1,0 +1,369 @@
+#include <sonicorn/capability/control.h>
+#include <sonicorn/context.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "app/signal_guard.hpp"
+#include "core/log.hpp"
+#include "process/message.hpp"
+#include "supervisor/supervisor.hpp"
+
+// How the supervisor starts workers, hears from them, replaces them and takes note of their ends.
+namespace sonicorn::supervisor {
+
+namespace log = core::log;
+namespace message = process::message;
+
+namespace {
+
+using Json = nlohmann::json;
+using std::chrono::milliseconds;
+
+// What a worker takes to end beyond the grace: the last calls into apps have their own deadlines.
+constexpr milliseconds kEnding{8'000};
+constexpr milliseconds kLook{1'000};  // at what wears out
+// A worker answers questions beside those that it asks its apps.
+constexpr milliseconds kAnswer{3'000};
+
+// "ended by SIGSEGV", "ended with status 3".
+std::string text_of(int wait_status) {
+  if (WIFSIGNALED(wait_status)) {
+    return fmt::format("was ended by {}", app::signal_name(WTERMSIG(wait_status)));
+  }
+  return fmt::format("ended with status {}", WEXITSTATUS(wait_status));
+}
+
+bool is_clean(int wait_status) { return WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0; }
+
+bool may_take_for_ever(const config::Config& config) {
+  return std::any_of(config.apps.begin(), config.apps.end(), [&](const config::App& app) {
+    return app.overrun.value_or(config.lifecycle.overrun) == config::Overrun::wait;
+  });
+}
+
+}  // namespace
+
+std::unique_ptr<WorkerProcess> Supervisor::start_worker(Slot& slot) {
+  Json sockets = Json::array();
+  WorkerProcess::Setup setup{.index = slot.index, .start = {}, .descriptors = {},
+                             .answer_time = config_.lifecycle.call_time + kAnswer};
+  for (const worker::ListeningSocket& socket : sockets_) {
+    sockets.push_back({{"fd", socket.descriptor()}, {"url", socket.url()}});
+    setup.descriptors.push_back(socket.descriptor());
+  }
+  setup.start = {{"index", slot.index},
+                 {"flags", config::to_json(order_.flags)},
+                 {"text", order_.text},
+                 {"sockets", std::move(sockets)},
+                 {"quarantined", quarantine_.names()}};
+  auto started = WorkerProcess::start(
+      io_, children_, setup,
+      {[this](WorkerProcess& worker, const Json& said) { on_message(worker, said); },
+       [this](WorkerProcess& worker, WorkerProcess::End end) {
+         on_ended(worker, std::move(end));
+       }});
+  if (!started) {
+    log::error("worker {} cannot be started: {}", slot.index, started.error().message);
+    return nullptr;
+  }
+  slot.requests_allowed = config_.workers.max_requests;
+  if (slot.requests_allowed != 0 && config_.workers.max_requests_jitter != 0) {
+    slot.requests_allowed += std::uniform_int_distribution<std::uint64_t>(
+        0, config_.workers.max_requests_jitter)(chance_);
+  }
+  log::debug("worker {} started (pid {})", slot.index, (*started)->pid());
+  return std::move(*started);
+}
+
+// After a while, which is longer with every death.
+void Supervisor::start_again(Slot& slot) {
+  ++slot.restarts;
+  ++restarts_;
+  const auto wait = slot.backoff.after(slot.lived, chance_);
+  log::info("worker {} is started again in {} ms", slot.index, wait.count());
+  slot.timer.expires_after(wait);
+  slot.timer.async_wait([this, &slot](const boost::system::error_code& error) {
+    if (error || stage_ == Stage::stopping || slot.current != nullptr) return;
+    slot.lived = {};
+    slot.current = start_worker(slot);
+    if (slot.current == nullptr) start_again(slot);
+  });
+}
+
+Supervisor::Slot* Supervisor::slot_of(const WorkerProcess& worker) {
+  for (const auto& slot : slots_) {
+    if (slot->current.get() == &worker || slot->successor.get() == &worker) return slot.get();
+  }
+  return nullptr;
+}
+
+milliseconds Supervisor::stop_limit() const {
+  return may_take_for_ever(config_) ? milliseconds(0) : config_.grace + kEnding;
+}
+
+void Supervisor::on_message(WorkerProcess& worker, const Json& said) {
+  const std::string what = said.value("say", std::string());
+  if (what == message::kPrepared) {
+    on_prepared(worker);
+  } else if (what == message::kServing) {
+    on_serving(worker);
+  } else if (what == message::kFailed) {
+    worker.blame(said.value("app", std::string()));
+  } else if (what == message::kControl) {
+    on_control(said);
+  } else if (what == message::kReplace) {
+    const std::string app = said.value("app", std::string());
+    if (!app.empty() && stage_ == Stage::serving && quarantine_.note(app, Clock::now())) {
+      quarantine(app);
+    }
+    if (slot_of(worker) == nullptr) return;
+    replace({worker.index(), SONICORN_REASON_ADMIN_STOP, said.value("why", std::string()), nullptr});
+  }
+}
+
+// All workers begin to accept together, when every app of each is ready; one that comes later, at
+// once.
+void Supervisor::on_prepared(WorkerProcess& worker) {
+  if (stage_ == Stage::serving) return worker.serve();
+  if (stage_ != Stage::starting) return;
+  for (const auto& slot : slots_) {
+    if (slot->current == nullptr || slot->current->state() != WorkerProcess::State::prepared) return;
+  }
+  for (worker::ListeningSocket& socket : sockets_) {
+    if (const auto listening = socket.listen(); !listening) {
+      log::error("{}", listening.error().message);
+      status_ = 1;
+      return begin_stop(SONICORN_REASON_START_FAILED, 0, {});
+    }
+  }
+  for (const auto& slot : slots_) slot->current->serve();
+}
+
+bool Supervisor::all_serve() const {
+  return std::all_of(slots_.begin(), slots_.end(), [](const auto& slot) {
+    return slot->current != nullptr && slot->current->state() == WorkerProcess::State::serving;
+  });
+}
+
+void Supervisor::on_serving(WorkerProcess& worker) {
+  if (stage_ == Stage::starting) {
+    if (all_serve()) announce();
+    return;
+  }
+  if (stage_ != Stage::serving) return;
+  Slot* const slot = slot_of(worker);
+  if (slot == nullptr) return;
+  log::info("worker {} serves (pid {})", slot->index, worker.pid());
+  if (slot->successor.get() == &worker) {
+    std::unique_ptr<WorkerProcess> old = std::exchange(slot->current, std::move(slot->successor));
+    // Else it died meanwhile, and its place is taken.
+    if (old != nullptr) {
+      awaited_ = old.get();
+      return retire(std::move(old), to_replace_.front().reason, to_replace_.front().why);
+    }
+  }
+  if (replacing_ && to_replace_.front().index == slot->index) replaced({});
+}
+
+void Supervisor::announce() {
+  stage_ = Stage::serving;
+  for (const worker::ListeningSocket& socket : sockets_) {
+    log::info("listening on {}", socket.url());
+    std::printf("Listening on %s\n", socket.url().c_str());
+  }
+  std::fflush(stdout);
+  watch_limits();
+}
+
+void Supervisor::on_ended(WorkerProcess& worker, WorkerProcess::End end) {
+  if (Slot* const slot = slot_of(worker)) {
+    if (slot->current.get() == &worker) {
+      return on_current_ended(*slot, std::move(slot->current), end);
+    }
+    return on_successor_ended(*slot, std::move(slot->successor), end);
+  }
+  const auto found = std::find_if(leaving_.begin(), leaving_.end(),
+                                  [&](const auto& each) { return each.get() == &worker; });
+  if (found == leaving_.end()) return;
+  std::unique_ptr<WorkerProcess> leaver = std::move(*found);
+  leaving_.erase(found);
+  on_leaver_ended(std::move(leaver), end);
+}
+
+void Supervisor::on_current_ended(Slot& slot, std::unique_ptr<WorkerProcess> worker,
+                                  const WorkerProcess::End& end) {
+  if (stage_ == Stage::stopping) return on_leaver_ended(std::move(worker), end);
+  note_death(*worker, end);
+  if (stage_ == Stage::starting) {
+    status_ = 1;
+    worker.reset();
+    return begin_stop(SONICORN_REASON_START_FAILED, 0, {});
+  }
+  // Whom the kernel told of a connection that the dead one did not take, may look for it now.
+  each_worker([](WorkerProcess& other) { other.send(message::kLook); });
+  slot.lived = Clock::now() - worker->started();
+  if (slot.successor == nullptr) start_again(slot);
+}
+
+void Supervisor::on_successor_ended(Slot& slot, std::unique_ptr<WorkerProcess> worker,
+                                    const WorkerProcess::End& end) {
+  if (stage_ == Stage::stopping) return on_leaver_ended(std::move(worker), end);
+  note_death(*worker, end);
+  slot.lived = {};
+  if (slot.current == nullptr) {
+    start_again(slot);
+  } else if (replacing_ && to_replace_.front().done == nullptr) {
+    // Its own wish is tried again after a while.
+    const Replacement again = to_replace_.front();
+    slot.timer.expires_after(slot.backoff.after({}, chance_));
+    slot.timer.async_wait([this, again](const boost::system::error_code& error) {
+      if (!error) replace(again);
+    });
+  }
+  if (replacing_ && to_replace_.front().index == slot.index) {
+    replaced(fmt::format("the successor of worker {} did not come up; the log says why", slot.index));
+  }
+}
+
+void Supervisor::on_leaver_ended(std::unique_ptr<WorkerProcess> worker,
+                                 const WorkerProcess::End& end) {
+  const bool clean = is_clean(end.wait_status);
+  if (!clean && !end.last_words.empty()) note_death(*worker, end);
+  const bool was_awaited = worker.get() == awaited_;
+  if (stage_ == Stage::stopping) {
+    if (!clean && status_ == 0) status_ = 1;
+    // It was told twice, and so all end at once.
+    if (stop_signal_ != 0 && WIFEXITED(end.wait_status) && WEXITSTATUS(end.wait_status) > 128) {
+      status_ = WEXITSTATUS(end.wait_status);
+      each_worker([](WorkerProcess& other) { other.kill(); });
+    }
+    worker.reset();
+    return end_if_stopped();
+  }
+  if (!clean) {
+    log::warning("worker {} (pid {}), which was replaced, {}", worker->index(), worker->pid(),
+                 text_of(end.wait_status));
+  } else {
+    log::info("worker {} (pid {}) has ended", worker->index(), worker->pid());
+  }
+  each_worker([](WorkerProcess& other) { other.send(message::kLook); });
+  if (was_awaited) {
+    awaited_ = nullptr;
+    replaced({});
+  }
+}
+
+void Supervisor::note_death(const WorkerProcess& worker, const WorkerProcess::End& end) {
+  // Of a worker that could not start, its own errors are the last word.
+  const bool told = stage_ == Stage::starting && WIFEXITED(end.wait_status);
+  if (!told) {
+    log::error("worker {} (pid {}) {}", worker.index(), worker.pid(), text_of(end.wait_status));
+  }
+  const std::string app = worker.blamed();
+  if (!app.empty() && stage_ == Stage::serving && quarantine_.note(app, Clock::now())) {
+    quarantine(app);
+  }
+}
+
+void Supervisor::on_control(const Json& said) {
+  const std::string app = said.value("app", std::string());
+  const std::string text = said.value("message", std::string());
+  switch (said.value("action", 0u)) {
+    case SONICORN_CONTROL_RELOAD:
+      return reload_configuration(app, SONICORN_REASON_RELOAD, 0);
+    case SONICORN_CONTROL_DRAIN:
+      return each_worker([&](WorkerProcess& worker) {
+        worker.ask("drain", {{"app", app}, {"message", text}}, config_.grace, [](const Json&) {});
+      });
+    default:
+      return begin_stop(SONICORN_REASON_ADMIN_STOP, 0, text);
+  }
+}
+
+void Supervisor::replace(Replacement wanted) {
+  if (stage_ != Stage::serving) {
+    if (wanted.done) wanted.done("the server is not serving");
+    return;
+  }
+  // A wish of the worker itself is one, however often it is had.
+  const bool known = wanted.done == nullptr &&
+                     std::any_of(to_replace_.begin(), to_replace_.end(),
+                                 [&](const Replacement& each) { return each.index == wanted.index; });
+  if (known) return;
+  to_replace_.push_back(std::move(wanted));
+  replace_next();
+}
+
+void Supervisor::replace_next() {
+  if (replacing_ || to_replace_.empty() || stage_ != Stage::serving) return;
+  replacing_ = true;
+  const Replacement& next = to_replace_.front();
+  const auto found = std::find_if(slots_.begin(), slots_.end(),
+                                  [&](const auto& slot) { return slot->index == next.index; });
+  if (found == slots_.end()) return replaced(fmt::format("there is no worker {}", next.index));
+  Slot& slot = **found;
+  log::info("worker {} is replaced: {}", slot.index, next.why);
+  std::unique_ptr<WorkerProcess>& place = slot.current == nullptr ? slot.current : slot.successor;
+  if (slot.current == nullptr) slot.timer.cancel();
+  place = start_worker(slot);
+  if (place != nullptr) return;
+  if (slot.current == nullptr) start_again(slot);
+  replaced(fmt::format("worker {} cannot be started; the log says why", slot.index));
+}
+
+void Supervisor::replaced(const std::string& fault) {
+  const Replacement done = std::move(to_replace_.front());
+  to_replace_.pop_front();
+  replacing_ = false;
+  if (done.done) done.done(fault);
+  replace_next();
+}
+
+void Supervisor::retire(std::unique_ptr<WorkerProcess> worker, std::uint32_t reason,
+                        const std::string& why) {
+  WorkerProcess& leaver = *worker;
+  leaving_.push_back(std::move(worker));
+  leaver.stop(reason, 0, why, stop_limit());
+}
+
+// Only with a limit there is something to look at.
+void Supervisor::watch_limits() {
+  const config::Workers& limits = config_.workers;
+  if (limits.max_requests == 0 && limits.max_lifetime.count() == 0 && limits.max_memory == 0) return;
+  limits_timer_.expires_after(kLook);
+  limits_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error || stage_ != Stage::serving) return;
+    for (const auto& slot : slots_) {
+      if (slot->current != nullptr && slot->current->state() == WorkerProcess::State::serving) {
+        check_limits(*slot);
+      }
+    }
+    watch_limits();
+  });
+}
+
+void Supervisor::check_limits(Slot& slot) {
+  const config::Workers& limits = config_.workers;
+  const WorkerProcess& worker = *slot.current;
+  const auto wish = [this, index = slot.index](std::string why) {
+    replace({index, SONICORN_REASON_MAX_REQUESTS, std::move(why), nullptr});
+  };
+  if (limits.max_lifetime.count() != 0 && Clock::now() - worker.started() > limits.max_lifetime) {
+    return wish("it has lived for max_lifetime");
+  }
+  if (limits.max_memory != 0 && worker.resident_bytes() > limits.max_memory) {
+    return wish(fmt::format("it has {} bytes in memory, more than max_memory",
+                            worker.resident_bytes()));
+  }
+  if (slot.requests_allowed == 0) return;
+  slot.current->ask("numbers", {}, {}, [wish, allowed = slot.requests_allowed](const Json& apps) {
+    std::uint64_t requests = 0;
+    for (const Json& app : apps) requests += app.value("requests", std::uint64_t{0});
+    if (requests >= allowed) wish(fmt::format("it has answered {} requests", requests));
+  });
+}
+
+}  // namespace sonicorn::supervisor

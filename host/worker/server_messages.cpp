@@ -1,0 +1,172 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <chrono>
+#include <csignal>
+#include <utility>
+
+#include "app/signal_guard.hpp"
+#include "core/log.hpp"
+#include "process/message.hpp"
+#include "worker/server.hpp"
+
+// What a worker hears from its supervisor, and what it says.
+namespace sonicorn::worker {
+
+namespace log = core::log;
+namespace message = process::message;
+using Json = nlohmann::json;
+
+namespace {
+
+// A worker whose supervisor was killed ends in order, but soon: its addresses are to be free for
+// the next.
+constexpr std::chrono::milliseconds kOrphaned{1'800};
+
+std::string text_in(const Json& message, const char* name) {
+  const auto found = message.find(name);
+  return found != message.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+template <class Number>
+Number number_in(const Json& message, const char* name) {
+  const auto found = message.find(name);
+  return found != message.end() && found->is_number_integer() ? found->get<Number>() : Number{};
+}
+
+}  // namespace
+
+void Server::say(const char* what, Json more) {
+  more["say"] = what;
+  channel_.send(more);
+}
+
+void Server::answer(const Json& id, Json answer) {
+  say(message::kAnswer, {{"id", id}, {"answer", std::move(answer)}});
+}
+
+void Server::on_message(const Json& message) {
+  const std::string say = text_in(message, "say");
+  if (say == message::kServe) {
+    if (stage_ == Stage::prepared) begin_serving();
+  } else if (say == message::kStop) {
+    on_stop_message(message);
+  } else if (say == message::kConfigure) {
+    on_configure(message);
+  } else if (say == message::kAsk) {
+    on_ask(message);
+  } else if (say == message::kQuarantine) {
+    apps_->quarantine(text_in(message, "app"));
+  } else if (say == message::kLook) {
+    for (const auto& thread : threads_) thread->look();
+  }
+}
+
+void Server::on_supervisor_gone() {
+  if (stage_ == Stage::done) return;
+  log::error("the supervisor is gone, so this worker ends");
+  last_resort_.expires_after(kOrphaned);
+  last_resort_.async_wait([](const boost::system::error_code& error) {
+    if (!error) ::_exit(1);
+  });
+  if (!stop_decided_) {
+    stop({.reason = SONICORN_REASON_TERM, .signal_number = 0, .deadline = {}, .message = {}});
+  }
+}
+
+void Server::on_stop_message(const Json& message) {
+  if (const int number = number_in<int>(message, "signal"); number != 0) {
+    return on_stop_signal(number);
+  }
+  if (stop_decided_) return;
+  stop({.reason = number_in<std::uint32_t>(message, "reason"),
+        .signal_number = 0,
+        .deadline = {},
+        .message = text_in(message, "message")});
+}
+
+void Server::on_configure(const Json& message) {
+  if (stop_decided_) return log::info("nothing is reloaded now, because the server is stopping");
+  // The configuration was read before the apps were loaded.
+  if (stage_ != Stage::serving) {
+    later_.emplace_back([this, message] { on_configure(message); });
+    return;
+  }
+  const config::Loaded fresh = post_.reread(text_in(message, "text"));
+  // The supervisor has read it without an error, a moment ago.
+  for (const core::Error& error : fresh.errors) log::error("{}", error.message);
+  if (!fresh.errors.empty()) return;
+  apps_->reload_settings(fresh.config, text_in(message, "only"),
+                         {.reason = number_in<std::uint32_t>(message, "reason"),
+                          .signal_number = number_in<int>(message, "signal"),
+                          .deadline = {},
+                          .message = {}});
+}
+
+void Server::on_ask(const Json& message) {
+  const Json id = message.value("id", Json());
+  const std::string what = text_in(message, "what");
+  if (what == "metrics") return answer(id, services_->metrics.text());
+  if (what == "numbers") return answer(id, numbers());
+  if (what == "apps") {
+    if (stage_ == Stage::starting) return answer(id, Json::array());
+    return apps_->describe([this, id](Json reports) {
+      const Json all = numbers();
+      for (std::size_t i = 0; i < reports.size() && i < all.size(); ++i) {
+        reports[i].update(all[i]);
+      }
+      answer(id, std::move(reports));
+    });
+  }
+  if (what == "drain" && stage_ == Stage::serving) {
+    return apps_->drain_one(text_in(message, "app"),
+                            {.reason = SONICORN_REASON_ADMIN_STOP,
+                             .signal_number = 0,
+                             .deadline = Clock::now() + config_.grace,
+                             .message = text_in(message, "message")},
+                            [this, id](std::string fault) { answer(id, std::move(fault)); });
+  }
+  answer(id, "the worker is not serving");
+}
+
+void Server::on_control(const app::ControlRequest& request) {
+  log::info("app {}: asks the server to {}{}{}", request.app,
+            request.action == SONICORN_CONTROL_RELOAD  ? "reload its settings"
+            : request.action == SONICORN_CONTROL_DRAIN ? "drain it"
+                                                       : "stop",
+            request.message.empty() ? "" : ": ", request.message);
+  say(message::kControl,
+      {{"app", request.app}, {"action", request.action}, {"message", request.message}});
+}
+
+void Server::on_stuck(const app::Watchdog::Call& call) {
+  say(message::kReplace, {{"why", call.attribute + " of app " + call.app + " holds up a thread"},
+                          {"app", call.app},
+                          {"generation", call.generation},
+                          {"attribute", call.attribute}});
+}
+
+Json Server::numbers() const {
+  return apps_->numbers([this](const app::Generation& generation) {
+    return static_cast<std::size_t>(
+        std::count_if(threads_.begin(), threads_.end(),
+                      [&](const auto& thread) { return thread->running() == &generation; }));
+  });
+}
+
+bool Server::is_ready(std::string& why_not) const {
+  if (is_starting()) why_not = "the server is starting";
+  if (stop_decided_) why_not = "the server is stopping";
+  return why_not.empty() && apps_->are_ready(why_not);
+}
+
+void Server::tell_readiness() {
+  std::string why_not;
+  if (!is_ready(why_not) && why_not.empty()) why_not = "it is not ready";
+  if (readiness_ == why_not) return;
+  readiness_ = why_not;
+  say(message::kReadiness, {{"ready", why_not.empty()}, {"why_not", why_not}});
+}
+
+}  // namespace sonicorn::worker
