@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-layers=(core config app routing http worker conformance supervisor admin cli)
+layers=(core process config app routing http worker conformance supervisor admin cli)
 broken=0
 
 level_of() {
