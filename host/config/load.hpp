@@ -24,6 +24,10 @@ struct Flags {
   std::optional<std::string> log_level;
   std::vector<std::string> without;  // added to those of the file
   std::optional<std::filesystem::path> admin;
+  std::optional<std::string> user;
+  std::optional<std::string> group;
+  std::optional<std::filesystem::path> pid_file;
+  std::optional<bool> check_owners;
   bool skip_broken = false;  // true switches it on, also against the file
 };
 
@@ -33,9 +37,10 @@ struct Loaded {
   std::vector<core::Error> errors;
 };
 
-// Defaults, then the file, then the command line. Reads the file and asks whether the apps are
-// there; opens none of them. Ids of errors: those of read_text, config.unreadable, config.no_app,
-// config.bad_flag, config.bad_app, config.duplicate_bind.
+// Defaults (check_owners: whether this process is root's), then the file, then the command line.
+// Reads the file and asks whether the apps are there; opens none of them. Ids of errors: those of
+// read_text, config.unreadable, config.no_app, config.bad_flag, config.bad_app,
+// config.duplicate_bind.
 Loaded load(const Flags& flags);
 
 // The processors that this process may run on, at least 1 and at most what `threads` allows.
