@@ -12,6 +12,10 @@ namespace {
 
 constexpr std::uint64_t kFirstGeneration = 1;
 
+Owners owners_of(const config::Config& config) {
+  return config.check_owners ? Owners::trusted : Owners::any;
+}
+
 std::string mount_of(const config::App& wanted) {
   return wanted.mount == "/" ? std::string() : wanted.mount;
 }
@@ -22,7 +26,8 @@ core::Result<Module> load_module(std::string_view bytes, const Inspection& inspe
                                  const std::filesystem::path& server_executable) {
   auto copy = write_private_copy(copies, bytes, inspection.name, kFirstGeneration);
   if (!copy) return copy.error();
-  if (auto copied = copy_libraries_beside(*copy, inspection.libraries_beside); !copied) {
+  if (auto copied = copy_libraries_beside(*copy, inspection.libraries_beside, owners_of(config));
+      !copied) {
     return copied.error();
   }
   if (auto tried = trial_load(server_executable, *copy, wanted.file, config.load_time); !tried) {
@@ -45,7 +50,7 @@ void tell_negotiated(const std::string& name, const Inspection& inspection, cons
 
 Loaded load_app(const config::App& wanted, const config::Config& config, Services& services,
                 const RuntimeDir& copies, const std::filesystem::path& server_executable) {
-  const auto bytes = read_module_file(wanted.file);
+  const auto bytes = read_module_file(wanted.file, owners_of(config));
   if (!bytes) return {nullptr, {bytes.error()}};
   Inspection inspection = inspect(*bytes, wanted.file, services.offer);
   for (const std::string& warning : inspection.warnings) {

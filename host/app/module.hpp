@@ -8,6 +8,7 @@
 
 #include "app/attributes.hpp"
 #include "app/inspection.hpp"
+#include "app/module_file.hpp"
 #include "app/runtime_dir.hpp"
 #include "core/result.hpp"
 
@@ -57,7 +58,8 @@ core::Result<std::filesystem::path> write_private_copy(const RuntimeDir& folder,
 // RUNPATH or in the system's folders, are loaded where they lie. Thread-safe for different copies
 // of apps. Errors: host.private_copy, and those of read_module_file.
 core::Result<void> copy_libraries_beside(const std::filesystem::path& private_copy,
-                                         std::span<const std::filesystem::path> libraries);
+                                         std::span<const std::filesystem::path> libraries,
+                                         Owners owners = Owners::any);
 
 // Where the copy of one of them is.
 std::filesystem::path library_copy(const std::filesystem::path& private_copy,

@@ -76,12 +76,13 @@ core::Result<std::filesystem::path> write_private_copy(const RuntimeDir& folder,
 }
 
 core::Result<void> copy_libraries_beside(const std::filesystem::path& private_copy,
-                                         std::span<const std::filesystem::path> libraries) {
+                                         std::span<const std::filesystem::path> libraries,
+                                         Owners owners) {
   if (libraries.empty()) return {};
   const std::filesystem::path folder = library_copy(private_copy, {}).parent_path();
   if (::mkdir(folder.c_str(), 0700) != 0) return failed(folder, errno);
   for (const std::filesystem::path& library : libraries) {
-    const auto bytes = read_module_file(library);
+    const auto bytes = read_module_file(library, owners);
     if (!bytes) return bytes.error();
     const std::filesystem::path copy = library_copy(private_copy, library);
     if (auto written = write_new(copy, *bytes); !written) return written.error();

@@ -114,9 +114,12 @@ int run_command(int argc, const char* const* argv) {
   root.set_help_flag("-h,--help", "Print this text; after a subcommand, the text about it");
   root.require_subcommand(0, 1);
   root.footer(std::string(kFooter));
-  const Command commands[] = {add_serve(root), add_inspect(root),    add_call(root),
-                              add_check(root), add_trial_load(root), add_check_child(root),
-                              add_worker(root)};
+  // In the order in which they are listed.
+  const Command commands[] = {
+      add_serve(root),   add_inspect(root),    add_call(root),           add_check(root),
+      add_status(root),  add_apps(root),       add_workers(root),        add_drain(root),
+      add_stop(root),    add_restart_worker(root), add_unquarantine(root), add_trial_load(root),
+      add_check_child(root), add_worker(root)};
   try {
     root.parse(argc, argv);
   } catch (const CLI::Success& success) {

@@ -51,6 +51,23 @@ int serve(const config::Flags& flags) {
                             .read = &read_configuration});
 }
 
+void add_operation(CLI::App& app, config::Flags& flags) {
+  app.add_option("--user", flags.user,
+                 "Become this user, a name or number, once the addresses are bound;\n"
+                 "only root may (default: who started it)")
+      ->type_name("USER")
+      ->take_last();
+  app.add_option("--group", flags.group, "And this group (default: the user's)")
+      ->type_name("GROUP")
+      ->take_last();
+  app.add_option("--pid-file", flags.pid_file, "Keep the process's id in this file")
+      ->type_name("PATH")
+      ->take_last();
+  app.add_flag("--check-owners,!--no-check-owners", flags.check_owners,
+               "Refuse app files that others than root and this user may change\n"
+               "(default: only when run as root)");
+}
+
 }  // namespace
 
 Command add_serve(CLI::App& root) {
@@ -94,6 +111,7 @@ Command add_serve(CLI::App& root) {
       ->take_last();
   app->add_flag("--skip-broken", flags->skip_broken,
                 "Serve without apps that are refused, instead of not starting");
+  add_operation(*app, *flags);
   app->add_option("--without", flags->without,
                   "Withhold this capability from all apps, as in --without bus or\n"
                   "--without bus/1; repeat for more. An app that requires it is refused")

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "config/hooks.hpp"
 #include "core/log.hpp"
 
 namespace sonicorn::config {
@@ -92,6 +93,13 @@ struct Workers {
   std::uint64_t max_memory = 0;  // resident, bytes
 };
 
+// Who the server is once it has its addresses. Names or numbers, which nobody has looked up yet.
+struct Privileges {
+  std::string user;               // empty: who started it
+  std::string group;              // empty: the user's
+  std::optional<unsigned> umask;  // absent: as it was
+};
+
 // Everything `serve` needs, validated. A value: made once, then only read.
 struct Config {
   std::vector<App> apps;
@@ -109,6 +117,10 @@ struct Config {
   core::log::Level log_level = core::log::Level::info;
   Limits limits;
   Lifecycle lifecycle;
+  Hooks hooks;
+  Privileges privileges;
+  std::filesystem::path pid_file;  // empty: none
+  bool check_owners = false;       // whether app files that others may write to are refused
 };
 
 }  // namespace sonicorn::config

@@ -1,29 +1,5 @@
 #include "config/file.hpp"
 
-// The distribution's package is set up for the shared library, which is built with exceptions; a
-// syntax error is an expected failure here, so this one file compiles the parser itself, without
-// them.
-#undef TOML_HEADER_ONLY
-#undef TOML_SHARED_LIB
-#define TOML_HEADER_ONLY 1
-#define TOML_EXCEPTIONS 0
-// Some texts that are no TOML break assumptions that toml++ 3.3.0 makes about itself, which ends
-// the process or is undefined: characters beyond ASCII where white space may stand
-// (marzer/tomlplusplus issue 190), a table's name that begins with "[" or "=" (301). Without the
-// assumptions it goes on and reports them like any other.
-// clang-format off
-#include <toml++/impl/forward_declarations.h>
-#undef TOML_ASSERT
-#undef TOML_ASSERT_ASSUME
-#define TOML_ASSERT(condition) static_assert(true)
-#define TOML_ASSERT_ASSUME(condition) static_assert(true)
-#pragma push_macro("TOML_UNREACHABLE")
-#undef TOML_UNREACHABLE
-#define TOML_UNREACHABLE return {}
-#include <toml++/impl/unicode.h>
-#pragma pop_macro("TOML_UNREACHABLE")
-#include <toml++/toml.h>
-// clang-format on
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -33,7 +9,9 @@
 #include <utility>
 
 #include "config/bind.hpp"
+#include "config/operation.hpp"
 #include "config/range.hpp"
+#include "config/toml.hpp"
 #include "config/wording.hpp"
 
 namespace sonicorn::config {
@@ -43,32 +21,6 @@ using Json = nlohmann::json;
 
 constexpr std::size_t kLongestName = 64;
 constexpr unsigned kDeepestSettings = 32;
-
-std::string_view type_of(const toml::node& node) {
-  switch (node.type()) {
-    case toml::node_type::none:
-      return "nothing";
-    case toml::node_type::table:
-      return "a table";
-    case toml::node_type::array:
-      return "an array";
-    case toml::node_type::string:
-      return "a string";
-    case toml::node_type::integer:
-      return "a whole number";
-    case toml::node_type::floating_point:
-      return "a number with a fraction";
-    case toml::node_type::boolean:
-      return "true or false";
-    case toml::node_type::date:
-      return "a date";
-    case toml::node_type::time:
-      return "a time";
-    case toml::node_type::date_time:
-      return "a date with a time";
-  }
-  return "of an unknown type";
-}
 
 std::string iso(const toml::date& date) {
   return fmt::format("{:04}-{:02}-{:02}", date.year, date.month, date.day);
@@ -141,6 +93,14 @@ class Reader {
   Read time(const TimeRange& range, std::chrono::milliseconds& into);
   Read text(std::string_view allowed_values,
             std::function<void(const std::string&, const toml::node&)> use);
+  // By a function of operation.hpp.
+  template <class Into>
+  Read apart(void (*part)(const toml::node&, std::string_view key, const Fail&, Into&),
+             Into& into) {
+    return [this, part, &into](const toml::node& node, std::string_view key) {
+      part(node, key, fail_, into);
+    };
+  }
 
   std::filesystem::path resolved(const std::string& path) const {
     return file_.parent_path() / path;
@@ -150,6 +110,8 @@ class Reader {
   const IsFile& exists_;
   Config& config_;
   std::vector<std::pair<toml::source_position, core::Error>> errors_;
+  const Fail fail_ = [this](toml::source_position where, std::string_view id,
+                            std::string_view what) { fail(where, id, what); };
 };
 
 void Reader::fail(toml::source_position where, std::string_view id, std::string_view what) {
@@ -267,6 +229,15 @@ void Reader::read_root(const toml::table& root) {
               {"grace", time(kGrace, config_.grace)},
               {"load_time", time(kLoadTime, config_.load_time)},
               {"skip_broken", skip_broken},
+              {"hooks", [this](const auto& node, auto) { read_hooks(node, fail_, config_.hooks); }},
+              {"user", apart(read_account, config_.privileges.user)},
+              {"group", apart(read_account, config_.privileges.group)},
+              {"umask", apart(read_umask, config_.privileges.umask)},
+              {"pid_file", text("the path of a file, in quotes",
+                                [this](const std::string& path, const toml::node&) {
+                                  config_.pid_file = resolved(path);
+                                })},
+              {"check_owners", apart(read_switch, config_.check_owners)},
               {"runtime_dir", text("the path of a folder, in quotes",
                                    [this](const std::string& path, const toml::node&) {
                                      config_.runtime_dir = resolved(path);

@@ -22,6 +22,8 @@ constexpr Text kTexts[] = {
     {"grace", &Flags::grace},
     {"log_level", &Flags::log_level},
     {"health", &Flags::health},
+    {"user", &Flags::user},
+    {"group", &Flags::group},
 };
 
 struct Path {
@@ -29,7 +31,8 @@ struct Path {
   std::optional<std::filesystem::path> Flags::*member;
 };
 
-constexpr Path kPaths[] = {{"file", &Flags::file}, {"control", &Flags::control}};
+constexpr Path kPaths[] = {{"file", &Flags::file}, {"control", &Flags::control},
+                           {"pid_file", &Flags::pid_file}};
 
 struct List {
   const char* name;
@@ -83,6 +86,7 @@ std::string to_json(const Flags& flags) {
     for (const std::string& one : flags.*each.member) json[each.name].push_back(text_of(one));
   }
   json["skip_broken"] = flags.skip_broken;
+  if (flags.check_owners) json["check_owners"] = *flags.check_owners;
   return json.dump();
 }
 
@@ -102,6 +106,7 @@ Flags flags_from_json(std::string_view text) {
     }
   }
   flags.skip_broken = json.value("skip_broken", false);
+  if (json.contains("check_owners")) flags.check_owners = json["check_owners"].get<bool>();
   return flags;
 }
 

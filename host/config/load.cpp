@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -98,6 +99,23 @@ void take(core::Result<Value> parsed, Target& target, std::vector<core::Error>& 
   }
 }
 
+void set_account(std::string_view flag, const std::optional<std::string>& name, std::string& into,
+                 Loaded& loaded) {
+  if (!name) return;
+  into = *name;
+  if (!into.empty()) return;
+  loaded.errors.push_back(core::host_error(
+      "config.bad_flag", fmt::format("{} \"\": allowed is a name or a number", flag)));
+}
+
+void set_operation(const Flags& flags, Loaded& loaded) {
+  Privileges& privileges = loaded.config.privileges;
+  set_account("--user", flags.user, privileges.user, loaded);
+  set_account("--group", flags.group, privileges.group, loaded);
+  if (flags.pid_file) loaded.config.pid_file = *flags.pid_file;
+  if (flags.check_owners) loaded.config.check_owners = *flags.check_owners;
+}
+
 void set_values(const Flags& flags, Loaded& loaded) {
   Config& config = loaded.config;
   if (flags.workers) {
@@ -153,6 +171,7 @@ core::Error no_app(const Flags& flags) {
 Loaded load_text(const Flags& flags, const core::Result<std::string>& text) {
   Loaded loaded;
   loaded.config.threads = available_processors();
+  loaded.config.check_owners = ::geteuid() == 0;
   bool is_file_read = true;
   if (flags.file) {
     if (text) {
@@ -166,6 +185,7 @@ Loaded load_text(const Flags& flags, const core::Result<std::string>& text) {
   add_apps(flags, loaded);
   set_binds(flags, loaded);
   set_values(flags, loaded);
+  set_operation(flags, loaded);
   if (loaded.config.apps.empty() && is_file_read && flags.apps.empty()) {
     loaded.errors.push_back(no_app(flags));
   }

@@ -27,6 +27,10 @@ struct Flags {
   std::vector<std::string> without;  // added to those of the file
   std::optional<std::filesystem::path> control;
   std::optional<std::string> health;
+  std::optional<std::string> user;
+  std::optional<std::string> group;
+  std::optional<std::filesystem::path> pid_file;
+  std::optional<bool> check_owners;
   bool skip_broken = false;  // true switches it on, also against the file
 };
 
@@ -36,9 +40,10 @@ struct Loaded {
   std::vector<core::Error> errors;
 };
 
-// Defaults, then the file, then the command line. Reads the file and asks whether the apps are
-// there; opens none of them. Ids of errors: those of read_text, config.unreadable, config.no_app,
-// config.bad_flag, config.bad_app, config.duplicate_bind.
+// Defaults (check_owners: whether this process is root's), then the file, then the command line.
+// Reads the file and asks whether the apps are there; opens none of them. Ids of errors: those of
+// read_text, config.unreadable, config.no_app, config.bad_flag, config.bad_app,
+// config.duplicate_bind.
 Loaded load(const Flags& flags);
 
 // The same with `text` in place of what the file has now.

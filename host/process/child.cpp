@@ -1,54 +1,135 @@
 #include "process/child.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <cstring>
+#include <string_view>
+#include <system_error>
 
 namespace sonicorn::process {
+namespace {
 
-core::Result<pid_t> Children::spawn(const SpawnRequest& request) {
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  for (const int fd : request.inherited) posix_spawn_file_actions_adddup2(&actions, fd, fd);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t set;
-  sigemptyset(&set);
-  posix_spawnattr_setsigmask(&attributes, &set);
-  sigfillset(&set);
-  posix_spawnattr_setsigdefault(&attributes, &set);
-  posix_spawnattr_setpgroup(&attributes, 0);
-  posix_spawnattr_setflags(
-      &attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-  std::vector<char*> arguments;
-  for (const std::string& each : request.arguments) {
-    arguments.push_back(const_cast<char*>(each.c_str()));
+// Which descriptors the child has, in the order in which they are made.
+class FileActions {
+ public:
+  explicit FileActions(const SpawnRequest& request) {
+    ::posix_spawn_file_actions_init(&actions_);
+    if (request.input >= 0) {
+      ::posix_spawn_file_actions_adddup2(&actions_, request.input, STDIN_FILENO);
+    } else {
+      ::posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    }
+    if (request.output >= 0) {
+      ::posix_spawn_file_actions_adddup2(&actions_, request.output, STDOUT_FILENO);
+    }
+    if (request.errors >= 0) {
+      ::posix_spawn_file_actions_adddup2(&actions_, request.errors, STDERR_FILENO);
+    }
+    std::vector<int> kept = request.inherited;
+    std::sort(kept.begin(), kept.end());
+    // What this process has inherited itself is not always closed on exec, so all else is closed.
+    int next = STDERR_FILENO + 1;
+    for (const int descriptor : kept) {
+      for (; next < descriptor; ++next) ::posix_spawn_file_actions_addclose(&actions_, next);
+      // Onto itself: keeps it open on exec.
+      ::posix_spawn_file_actions_adddup2(&actions_, descriptor, descriptor);
+      next = descriptor + 1;
+    }
+    ::posix_spawn_file_actions_addclosefrom_np(&actions_, next);
   }
-  arguments.push_back(nullptr);
-  pid_t pid = -1;
-  const int error = ::posix_spawn(&pid, arguments[0], &actions, &attributes, arguments.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  posix_spawnattr_destroy(&attributes);
-  if (error != 0) {
-    return core::host_error("host.spawn", fmt::format("{}: {}", arguments[0], std::strerror(error)));
+  FileActions(const FileActions&) = delete;
+  FileActions& operator=(const FileActions&) = delete;
+  ~FileActions() { ::posix_spawn_file_actions_destroy(&actions_); }
+
+  const posix_spawn_file_actions_t* get() const { return &actions_; }
+
+ private:
+  posix_spawn_file_actions_t actions_;
+};
+
+class Attributes {
+ public:
+  Attributes() {
+    ::posix_spawnattr_init(&attributes_);
+    sigset_t signals;
+    ::sigemptyset(&signals);
+    ::posix_spawnattr_setsigmask(&attributes_, &signals);
+    ::sigfillset(&signals);
+    ::posix_spawnattr_setsigdefault(&attributes_, &signals);
+    ::posix_spawnattr_setpgroup(&attributes_, 0);
+    ::posix_spawnattr_setflags(
+        &attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
   }
-  return pid;
+  Attributes(const Attributes&) = delete;
+  Attributes& operator=(const Attributes&) = delete;
+  ~Attributes() { ::posix_spawnattr_destroy(&attributes_); }
+
+  const posix_spawnattr_t* get() const { return &attributes_; }
+
+ private:
+  posix_spawnattr_t attributes_;
+};
+
+std::vector<std::string> environment_with(
+    const std::vector<std::pair<std::string, std::string>>& added) {
+  std::vector<std::string> all;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    const std::string_view text(*entry);
+    const std::string_view name = text.substr(0, text.find('='));
+    const bool replaced = std::any_of(added.begin(), added.end(),
+                                      [name](const auto& each) { return each.first == name; });
+    if (!replaced) all.emplace_back(text);
+  }
+  for (const auto& [name, value] : added) all.push_back(name + "=" + value);
+  return all;
 }
 
-void Children::watch(pid_t pid, std::function<void(int)> ended) { watched_[pid] = std::move(ended); }
+// `texts` must outlive the result.
+std::vector<char*> as_pointers(std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
 
-void Children::forget(pid_t pid) { watched_.erase(pid); }
+}  // namespace
+
+core::Result<pid_t> Children::spawn(const SpawnRequest& request) {
+  const FileActions actions(request);
+  const Attributes attributes;
+  std::vector<std::string> arguments = request.argv;
+  std::vector<std::string> environment = environment_with(request.environment);
+  const std::string& file = request.file.empty() ? request.argv.front() : request.file;
+  pid_t child = -1;
+  const int error = ::posix_spawnp(&child, file.c_str(), actions.get(), attributes.get(),
+                                   as_pointers(arguments).data(), as_pointers(environment).data());
+  if (error == 0) return child;
+  return core::host_error(
+      "host.child_not_run",
+      fmt::format("{}: it cannot be run ({}); see that the file is there and executable, and that "
+                  "processes and descriptors are left",
+                  file, std::generic_category().message(error)));
+}
+
+void Children::watch(pid_t child, OnEnd on_end) { watched_[child] = std::move(on_end); }
+
+void Children::forget(pid_t child) { watched_.erase(child); }
 
 void Children::reap() {
-  int status = 0;
-  for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
-    auto entry = watched_.extract(pid);
-    if (!entry.empty()) entry.mapped()(status);
+  for (;;) {
+    int status = 0;
+    const pid_t child = ::waitpid(-1, &status, WNOHANG);
+    if (child < 0 && errno == EINTR) continue;
+    if (child <= 0) return;
+    // Taken out first: from here on another process may get this id.
+    auto ended = watched_.extract(child);
+    if (!ended.empty() && ended.mapped()) ended.mapped()(status);
   }
 }
 

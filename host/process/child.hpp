@@ -3,28 +3,50 @@
 #include <sys/types.h>
 
 #include <functional>
-#include <map>
 #include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/result.hpp"
 
 namespace sonicorn::process {
 
+// What a new process is made of. Besides what is named here it gets nothing: no other descriptor,
+// no blocked signal, and each signal's default action. It leads a process group of its own.
 struct SpawnRequest {
-  std::vector<std::string> arguments;  // the first is the program's path
-  std::vector<int> inherited;          // descriptors that it gets under their own numbers
+  std::vector<std::string> argv;  // never empty
+  std::string file;               // what is executed; empty: argv[0], looked for in PATH
+  std::vector<std::pair<std::string, std::string>> environment;  // added to this process's own
+  std::vector<int> inherited;  // descriptors above 2, there under the same number
+  // Descriptors above 2 that stand for the three standard ones. They stay the caller's.
+  int input = -1;   // -1: /dev/null
+  int output = -1;  // -1: this process's own
+  int errors = -1;  // -1: this process's own
 };
 
+// The children of this process: starts them and hears of their ends. For one thread, and for a
+// process in which nobody else waits for a child.
 class Children {
  public:
+  using OnEnd = std::function<void(int wait_status)>;
+
+  // Returns when the new process executes the file, or cannot. Error: host.child_not_run.
   core::Result<pid_t> spawn(const SpawnRequest& request);
-  void watch(pid_t pid, std::function<void(int wait_status)> ended);
-  void forget(pid_t pid);
+
+  // `on_end` is called once, by reap(), when that child ended; it may spawn, watch and forget. A
+  // child must be watched before reap() is called the next time.
+  void watch(pid_t child, OnEnd on_end);
+
+  // Nobody is told of that child's end any more.
+  void forget(pid_t child);
+
+  // To be called after SIGCHLD, which may stand for several children: takes all that ended. One
+  // that nobody watches is taken and forgotten.
   void reap();
 
  private:
-  std::map<pid_t, std::function<void(int)>> watched_;
+  std::unordered_map<pid_t, OnEnd> watched_;
 };
 
 }  // namespace sonicorn::process

@@ -59,7 +59,8 @@ core::Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(boost::asio::i
   ::fcntl(report_in.get(), F_SETFL, O_NONBLOCK);
 
   process::SpawnRequest request;
-  request.arguments = {"/proc/self/exe", "worker", fmt::format("{}", setup.index), "--channel",
+  request.file = "/proc/self/exe";
+  request.argv = {"sonicorn", "worker", fmt::format("{}", setup.index), "--channel",
                        fmt::format("{}", theirs.get())};
   request.inherited = setup.descriptors;
   request.inherited.push_back(theirs.get());

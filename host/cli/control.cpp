@@ -1,0 +1,276 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "admin/client.hpp"
+#include "admin/control_path.hpp"
+#include "cli/command.hpp"
+#include "cli/table.hpp"
+
+// The subcommands that ask a running server. Each blocks until the server has answered.
+namespace sonicorn::cli {
+namespace {
+
+using Json = nlohmann::json;
+
+// What all of them have.
+struct Asking {
+  std::optional<std::filesystem::path> control;
+  bool json = false;
+};
+
+std::shared_ptr<Asking> add_asking(CLI::App& app, const char* footer) {
+  const auto asking = std::make_shared<Asking>();
+  app.add_option("--control,--admin", asking->control,
+                 "The server's socket (default: that of the only server of this user that runs)")
+      ->type_name("PATH")
+      ->take_last();
+  app.add_flag("--json", asking->json, "Print the answer as JSON, for programs");
+  app.footer(footer);
+  return asking;
+}
+
+core::Result<std::filesystem::path> find_server(const Asking& asking) {
+  if (asking.control) return *asking.control;
+  const std::vector<std::filesystem::path> found = admin::find_controls();
+  if (found.size() == 1) return found.front();
+  if (found.empty()) {
+    return core::host_error("cli.no_server",
+                            "no server runs, as far as this user can see; start one with 'sonicorn "
+                            "serve', or name its socket with --control PATH");
+  }
+  std::string paths;
+  for (const auto& path : found) paths += "\n  --control " + path.string();
+  return core::host_error("cli.many_servers",
+                          fmt::format("{} servers run; name the one that is meant:{}", found.size(),
+                                      paths));
+}
+
+// Fails with a message on standard error, and with --json also as JSON on standard output.
+int fail(const Asking& asking, const std::string& why) {
+  if (asking.json) fmt::print("{}\n", Json{{"ok", false}, {"error", why}}.dump(2));
+  fmt::print(stderr, "{}\n", why);
+  return kFailed;
+}
+
+core::Result<Json> ask(const Asking& asking, const char* method, const std::string& target) {
+  const auto server = find_server(asking);
+  if (!server) return server.error();
+  const auto reply = admin::ask_server(*server, method, target);
+  if (!reply) return reply.error();
+  Json answer = Json::parse(reply->body, nullptr, false);
+  if (reply->status == 200 && !answer.is_discarded()) {
+    return core::Result<Json>(boost::system::in_place_value, std::move(answer));
+  }
+  const std::string why = answer.is_object() ? answer.value("error", reply->body) : reply->body;
+  return core::host_error("cli.refused", why);
+}
+
+// Prints what a GET answers: as it is, or as `show` makes it.
+template <class Show>
+int look(const Asking& asking, const std::string& target, const Show& show) {
+  const auto answer = ask(asking, "GET", target);
+  if (!answer) return fail(asking, answer.error().message);
+  if (asking.json) {
+    fmt::print("{}\n", answer->dump(2));
+  } else {
+    show(*answer);
+  }
+  return kDone;
+}
+
+int act(const Asking& asking, const std::string& target, const std::string& done) {
+  const auto answer = ask(asking, "POST", target);
+  if (!answer) return fail(asking, answer.error().message);
+  fmt::print("{}\n", asking.json ? answer->dump(2) : done);
+  return kDone;
+}
+
+std::string text_of(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  if (found == object.end() || found->is_null()) return "-";
+  if (found->is_string()) return found->get<std::string>();
+  if (found->is_boolean()) return found->get<bool>() ? "yes" : "no";
+  return found->dump();
+}
+
+std::string time_text(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  if (found == object.end() || !found->is_number()) return "-";
+  const auto seconds = found->get<std::int64_t>();
+  if (seconds < 120) return fmt::format("{} s", seconds);
+  if (seconds < 7200) return fmt::format("{} min", seconds / 60);
+  if (seconds < 172'800) return fmt::format("{} h", seconds / 3600);
+  return fmt::format("{} d", seconds / 86'400);
+}
+
+std::string memory_text(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  if (found == object.end() || !found->is_number()) return "-";
+  return fmt::format("{:.1f} MiB", found->get<double>() / (1 << 20));
+}
+
+void show_status(const Json& status) {
+  fmt::print("sonicorn {}, pid {}: {}{}\n", text_of(status, "version"), text_of(status, "pid"),
+             text_of(status, "state"),
+             status.value("ready", false)
+                 ? ", ready"
+                 : ", not ready: " + status.value("why_not_ready", std::string()));
+  fmt::print("running for {}, {} worker(s), {} started again after a death\n",
+             time_text(status, "uptime_seconds"), text_of(status, "workers"),
+             text_of(status, "restarts"));
+  for (const Json& url : status.value("listening", Json::array())) {
+    fmt::print("listening on {}\n", url.get<std::string>());
+  }
+  for (const Json& app : status.value("quarantined", Json::array())) {
+    fmt::print("in quarantine: {0} ('sonicorn unquarantine {0}' gives it another chance)\n",
+               app.get<std::string>());
+  }
+}
+
+void show_workers(const Json& workers) {
+  Table table({"WORKER", "PID", "STATE", "FOR", "MEMORY", "IN FLIGHT", "REQUESTS", "ERRORS",
+               "RESTARTS"});
+  for (const Json& worker : workers) {
+    table.add({text_of(worker, "worker"), text_of(worker, "pid"), text_of(worker, "state"),
+               time_text(worker, "uptime_seconds"), memory_text(worker, "resident_bytes"),
+               text_of(worker, "in_flight"), text_of(worker, "requests"), text_of(worker, "errors"),
+               text_of(worker, "restarts")});
+  }
+  table.print();
+}
+
+std::string state_of(const Json& app) {
+  if (app.value("quarantined", false)) return "quarantined";
+  if (!app.value("serving", false)) return "drained";
+  if (!app.value("healthy", true)) return "unhealthy";
+  return app.value("ready", false) ? "serving" : "not ready";
+}
+
+// "log/1, timer/1 (withheld)": what the app asked for, with what it did not get.
+std::string negotiated(const Json& app, const char* key) {
+  std::string text;
+  for (const auto& [id, answer] : app.value(key, Json::object()).items()) {
+    if (!text.empty()) text += ", ";
+    text += id;
+    if (answer != "offered") text += " (" + answer.get<std::string>() + ")";
+  }
+  return text;
+}
+
+void show_apps(const Json& apps) {
+  Table table({"APP", "MOUNT", "STATE", "GENERATION", "BUILD", "IN FLIGHT", "REQUESTS", "ERRORS",
+               "CRASHES"});
+  for (const Json& app : apps) {
+    table.add({text_of(app, "name"), text_of(app, "mount"), state_of(app),
+               text_of(app, "generation"), text_of(app, "build_id").substr(0, 12),
+               text_of(app, "in_flight"), text_of(app, "requests"), text_of(app, "errors"),
+               text_of(app, "crashes")});
+  }
+  table.print();
+  for (const Json& app : apps) {
+    std::string declares;
+    for (const Json& each : app.value("attributes", Json::array())) {
+      if (!declares.empty()) declares += ", ";
+      declares += each.get<std::string>();
+    }
+    if (declares.empty()) continue;
+    fmt::print("\n{} declares {}\n", text_of(app, "name"), declares);
+    if (const auto text = negotiated(app, "requires"); !text.empty()) {
+      fmt::print("  requires {}\n", text);
+    }
+    if (const auto text = negotiated(app, "uses"); !text.empty()) fmt::print("  uses {}\n", text);
+  }
+}
+
+}  // namespace
+
+Command add_status(CLI::App& root) {
+  CLI::App* const app = root.add_subcommand("status", "Show how a running server is");
+  const auto asking = add_asking(*app, "Exit status: 0 it answered, 1 no server answered.");
+  return {app, [asking] { return look(*asking, "/status", &show_status); }};
+}
+
+Command add_apps(CLI::App& root) {
+  CLI::App* const app = root.add_subcommand(
+      "apps", "Show the apps of a running server: generation, build, requests, capabilities");
+  const auto asking = add_asking(*app, "Exit status: 0 it answered, 1 no server answered.");
+  return {app, [asking] { return look(*asking, "/apps", &show_apps); }};
+}
+
+Command add_workers(CLI::App& root) {
+  CLI::App* const app = root.add_subcommand("workers", "Show the workers of a running server");
+  const auto asking = add_asking(*app, "Exit status: 0 it answered, 1 no server answered.");
+  return {app, [asking] { return look(*asking, "/workers", &show_workers); }};
+}
+
+Command add_drain(CLI::App& root) {
+  CLI::App* const app =
+      root.add_subcommand("drain", "Take a running server, or one app of it, out of service");
+  const auto asking = add_asking(
+      *app,
+      "Without APP, /readyz says 503 at once, so that balancers send nobody any more, and the server\n"
+      "goes on serving who comes. With APP, its mount answers 503 and the app is told (drain).\n"
+      "Returns when no request is in flight, or the grace is over.\n\n"
+      "Exit status: 0 drained, 1 not drained, or no server answered.");
+  const auto name = std::make_shared<std::string>();
+  app->add_option("APP", *name, "The app's name, as in 'sonicorn apps'")->type_name("");
+  return {app, [asking, name] {
+            const std::string target = name->empty() ? "/drain" : "/drain?app=" + *name;
+            return act(*asking, target,
+                       fmt::format("{} is drained", name->empty() ? "the server" : *name));
+          }};
+}
+
+Command add_stop(CLI::App& root) {
+  CLI::App* const app = root.add_subcommand("stop", "Stop a running server in order");
+  const auto asking = add_asking(
+      *app,
+      "As SIGTERM does: no new connections, requests in flight finish within the grace, each app's\n"
+      "shutdown is called. Returns when every worker has ended.\n\n"
+      "Exit status: 0 stopped, 1 not stopped cleanly, or no server answered.");
+  return {app, [asking] { return act(*asking, "/stop", "stopped"); }};
+}
+
+Command add_restart_worker(CLI::App& root) {
+  CLI::App* const app =
+      root.add_subcommand("restart-worker", "Replace one worker of a running server, or all");
+  const auto asking = add_asking(
+      *app,
+      "The successor serves before the old worker stops, so no request is lost. Without N, all are\n"
+      "replaced, one after the other. Returns when the old ones have ended.\n\n"
+      "Exit status: 0 replaced, 1 not replaced, or no server answered.");
+  const auto index = std::make_shared<std::optional<unsigned>>();
+  app->add_option("N", *index, "The worker's number, as in 'sonicorn workers'")->type_name("");
+  return {app, [asking, index] {
+            const std::string target =
+                *index ? fmt::format("/workers/{}/restart", **index) : "/workers/restart";
+            return act(*asking, target,
+                       *index ? fmt::format("worker {} is replaced", **index)
+                              : std::string("all workers are replaced"));
+          }};
+}
+
+Command add_unquarantine(CLI::App& root) {
+  CLI::App* const app = root.add_subcommand(
+      "unquarantine", "Give an app that ended workers too often another chance");
+  const auto asking =
+      add_asking(*app,
+                 "The workers are replaced by such that run the app, one after the other.\n\n"
+                 "Exit status: 0 it runs again, 1 it does not, or no server answered.");
+  const auto name = std::make_shared<std::string>();
+  app->add_option("APP", *name, "The app's name, as in 'sonicorn status'")
+      ->type_name("")
+      ->required();
+  return {app, [asking, name] {
+            return act(*asking, "/apps/" + *name + "/unquarantine",
+                       fmt::format("{} runs again", *name));
+          }};
+}
+
+}  // namespace sonicorn::cli
