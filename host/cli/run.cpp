@@ -114,8 +114,9 @@ int run_command(int argc, const char* const* argv) {
   root.set_help_flag("-h,--help", "Print this text; after a subcommand, the text about it");
   root.require_subcommand(0, 1);
   root.footer(std::string(kFooter));
-  const Command commands[] = {add_serve(root), add_inspect(root),    add_call(root),
-                              add_check(root), add_trial_load(root), add_check_child(root)};
+  const Command commands[] = {add_serve(root),       add_inspect(root),    add_call(root),
+                              add_check(root),       add_trial_load(root), add_check_child(root),
+                              add_crash_report(root)};
   try {
     root.parse(argc, argv);
   } catch (const CLI::Success& success) {
