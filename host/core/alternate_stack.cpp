@@ -20,6 +20,10 @@ constexpr std::size_t kSize = std::size_t{64} * 1024;
 // How far from the stack pointer a function reaches whose frame has overflowed the stack.
 constexpr std::uintptr_t kReach = std::uintptr_t{64} * 1024;
 
+// The largest frame whose overflow is known for one: with a stack pointer farther below the stack
+// the thread stands somewhere else.
+constexpr std::uintptr_t kLargestFrame = std::uintptr_t{16} << 20;
+
 // The thread's own stack. Initialised without code, so that a handler may read it on any thread.
 struct OwnStack {
   std::uintptr_t lowest = 0;  // usable address; 0: not known
@@ -96,7 +100,7 @@ bool is_stack_overflow(std::uintptr_t address, std::uintptr_t stack_pointer) {
   // A large frame may lie below the guard.
   const std::uintptr_t distance =
       address > stack_pointer ? address - stack_pointer : stack_pointer - address;
-  return stack_pointer < lowest && distance < kReach;
+  return stack_pointer < lowest && lowest - stack_pointer < kLargestFrame && distance < kReach;
 }
 
 }  // namespace sonicorn::core

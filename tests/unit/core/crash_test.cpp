@@ -73,6 +73,13 @@ void by_bad_call() {
   after = 1;
 }
 
+#ifdef __x86_64__
+[[gnu::noinline]] void by_lost_stack() {
+  __asm__ volatile("movq $64, %rsp; movq $64, %rbp; pushq %rax");
+  after = 1;
+}
+#endif
+
 }  // namespace ends
 
 namespace sonicorn::core {
@@ -276,6 +283,20 @@ TEST_CASE("a call through a bad pointer shows who made it") {
   CHECK(report.frames[0].object.empty());
   check_stands_in(report, "ends::by_bad_call");
 }
+
+#ifdef __x86_64__
+TEST_CASE("a stack that cannot be walked is told as far as it can") {
+  const Death death = death_of(ends::by_lost_stack);
+  CHECK(death.by(SIGSEGV));
+  const CrashReport report = death.report();
+  CHECK(report.signal == SIGSEGV);
+  CHECK_FALSE(report.stack_overflow);
+  CHECK(report.address == 56);
+  const auto frames = named_frames(report);
+  INFO(to_text(frames));
+  CHECK(find(frames, "ends::by_lost_stack") != nullptr);
+}
+#endif
 
 TEST_CASE("a signal from another process is told as that") {
   int ready[2];
