@@ -9,6 +9,8 @@
 #include <thread>
 #include <utility>
 
+#include "core/alternate_stack.hpp"
+
 // One for all threads of a generation.
 struct sonicorn_stop_token {
   std::mutex mutex;
@@ -73,6 +75,7 @@ bool BackgroundThreads::start(std::string name, void (*body)(sonicorn_stop_token
 }
 
 void* BackgroundThreads::enter(void* thread) {
+  core::use_alternate_stack();
   Thread& self = *static_cast<Thread*>(thread);
   ::pthread_setname_np(::pthread_self(), self.name.substr(0, kLongestName).c_str());
   self.owner.run(self);

@@ -4,10 +4,26 @@
 
 #include <utility>
 
+#include "app/generation.hpp"
+#include "core/place.hpp"
+
 namespace sonicorn::app {
 namespace {
 
 std::uint32_t role_of_process = SONICORN_PROCESS_WORKER;
+
+// The newest context of the thread. Initialised without code, for a handler reads it on any thread.
+constinit thread_local const CallContext* context_here = nullptr;
+
+// Runs in a handler.
+bool read_place(core::Place& place) {
+  if (context_here == nullptr) return false;
+  const CallContext::Running& running = context_here->running;
+  const Generation* const generation = running.generation.load(std::memory_order_acquire);
+  if (generation == nullptr) return false;
+  place = generation->place(name_of(running.attribute.load(std::memory_order_relaxed)));
+  return true;
+}
 
 }  // namespace
 
@@ -19,6 +35,13 @@ CallContext::CallContext(std::uint32_t scope_, std::uint32_t thread_role_) : son
   thread_role = thread_role_;
   thread_id = static_cast<std::uint64_t>(::gettid());
   set_error = &CallContext::store_error;
+  context_here = this;
+  core::set_place_reader(&read_place);
+}
+
+// Where it ends may be another thread.
+CallContext::~CallContext() {
+  if (context_here == this) context_here = nullptr;
 }
 
 std::string or_no_text(std::string text) {

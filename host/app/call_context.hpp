@@ -19,12 +19,14 @@ class Generation;
 std::string or_no_text(std::string text);
 
 // The context of calls on one thread, with a place for the text that an app gives to its error.
-// Set up once per thread and reused: only what differs from call to call is written again. Belongs
-// to its thread and does not move while a call is under way.
+// Should the thread crash, the report tells what `running` shows in the newest context of it. Set
+// up once per thread and reused: only what differs from call to call is written again. Belongs to
+// its thread and does not move while a call is under way.
 class CallContext : public sonicorn_context {
  public:
   // `scope`, `thread_role`: SONICORN_SCOPE_..., SONICORN_THREAD_...; the thread is the calling one.
   CallContext(std::uint32_t scope, std::uint32_t thread_role);
+  ~CallContext();
   CallContext(const CallContext&) = delete;
   CallContext& operator=(const CallContext&) = delete;
 

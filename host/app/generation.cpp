@@ -53,15 +53,20 @@ Generation::Generation(Module module, Traits traits, ServerView::Facts facts, Se
     : traits_(std::move(traits)),
       services_(services),
       server_(std::move(facts), services, *this),
+      code_(module.code(), place({})),
       module_(std::move(module)),
       attributes_(module_.attributes()),
       joins_threads_(attributes_.thread_start != nullptr || attributes_.thread_exit != nullptr),
       counts_(std::make_unique<Count[]>(services.io_threads + 1)),
-      background_([](std::string_view) { set_thread_role(SONICORN_THREAD_BACKGROUND); },
-                  [this](std::string_view name, std::string_view what) {
-                    core::log::error("app {}: its background thread {} ended: it threw {}",
-                                     traits_.name, name, what);
-                  }),
+      background_(
+          [this](std::string_view) {
+            set_thread_role(SONICORN_THREAD_BACKGROUND);
+            core::stay_at(place("a background thread"));
+          },
+          [this](std::string_view name, std::string_view what) {
+            core::log::error("app {}: its background thread {} ended: it threw {}", traits_.name,
+                             name, what);
+          }),
       lifecycle_(traits_.name) {
   lifecycle_.post([this] {
     set_thread_role(SONICORN_THREAD_LIFECYCLE);
@@ -106,7 +111,10 @@ Outcome Generation::run_now(std::string_view name, const Occasion& why, millisec
                                 .limit = limit,
                                 .policy = traits_.overrun,
                                 .abandon = std::move(abandon)});
-  const std::int32_t result = guarded(context, [&] { return call(context); });
+  const std::int32_t result = [&] {
+    const core::PlaceHere here(place(name));
+    return guarded(context, [&] { return call(context); });
+  }();
   if (services_.watchdog.unwatch(watched)) {
     core::log::warning("app {}: {} returned after {:.1f} s", traits_.name, name,
                        seconds(Clock::now() - begun));

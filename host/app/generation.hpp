@@ -20,6 +20,7 @@
 #include "app/server_view.hpp"
 #include "app/services.hpp"
 #include "config/config.hpp"
+#include "core/place.hpp"
 
 namespace sonicorn::app {
 
@@ -57,6 +58,7 @@ class Generation final : private AppServices {
     bool blocking = true;  // handlers run on the pool
     bool serial = false;   // never two calls at once
     config::Overrun overrun = config::Overrun::abandon;
+    std::string build_id = {};  // of the code; empty when it has none
   };
   using Done = std::function<void(Outcome)>;
 
@@ -90,6 +92,10 @@ class Generation final : private AppServices {
 
   const std::string& name() const { return traits_.name; }
   const Traits& traits() const { return traits_; }
+  // Where a thread is that runs `what` of it; valid as long as the generation. Async-signal-safe.
+  core::Place place(std::string_view what) const {
+    return {traits_.name, traits_.build_id, traits_.number, what};
+  }
   const AttributeTable& attributes() const { return attributes_; }
   bool handles_requests() const { return attributes_.on_request != nullptr; }
   bool filters_requests() const {
@@ -202,6 +208,7 @@ class Generation final : private AppServices {
   Traits traits_;
   Services& services_;
   ServerView server_;
+  core::CodeOfApp code_;
   Module module_;
   AttributeTable attributes_;
   bool joins_threads_;

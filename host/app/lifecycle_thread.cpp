@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/alternate_stack.hpp"
+
 namespace sonicorn::app {
 namespace {
 
@@ -86,6 +88,7 @@ bool LifecycleThread::timer_is_due() const {
 }
 
 void LifecycleThread::run() {
+  core::use_alternate_stack();
   ::pthread_setname_np(::pthread_self(), name_.substr(0, 15).c_str());
   std::unique_lock lock(mutex_);
   for (;;) {

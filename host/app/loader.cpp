@@ -5,7 +5,10 @@
 #include "app/inspection.hpp"
 #include "app/module.hpp"
 #include "app/trial.hpp"
+#include "core/alternate_stack.hpp"
+#include "core/crash.hpp"
 #include "core/log.hpp"
+#include "core/place.hpp"
 
 namespace sonicorn::app {
 namespace {
@@ -21,8 +24,8 @@ std::string mount_of(const config::App& wanted) {
 }
 
 core::Result<Module> load_module(std::string_view bytes, const Inspection& inspection,
-                                 const config::App& wanted, const config::Config& config,
-                                 const RuntimeDir& copies,
+                                 const std::string& name, const config::App& wanted,
+                                 const config::Config& config, const RuntimeDir& copies,
                                  const std::filesystem::path& server_executable) {
   auto copy = write_private_copy(copies, bytes, inspection.name, kFirstGeneration);
   if (!copy) return copy.error();
@@ -33,7 +36,12 @@ core::Result<Module> load_module(std::string_view bytes, const Inspection& inspe
   if (auto tried = trial_load(server_executable, *copy, wanted.file, config.load_time); !tried) {
     return tried.error();
   }
-  return Module::load(*copy, inspection);
+  // Constructors of the app run on this thread.
+  core::use_alternate_stack();
+  const core::PlaceHere here({name, inspection.build_id, kFirstGeneration, "its load"});
+  auto module = Module::load(*copy, inspection);
+  core::expect_no_exit();
+  return module;
 }
 
 // What it wanted and does not get, for the operator.
@@ -63,10 +71,10 @@ Loaded load_app(const config::App& wanted, const config::Config& config, Service
     }
     return refused;
   }
-  auto module = load_module(*bytes, inspection, wanted, config, copies, server_executable);
+  const std::string name = wanted.name.empty() ? inspection.name : wanted.name;
+  auto module = load_module(*bytes, inspection, name, wanted, config, copies, server_executable);
   if (!module) return {nullptr, {module.error()}};
 
-  const std::string name = wanted.name.empty() ? inspection.name : wanted.name;
   tell_negotiated(name, inspection, services.offer);
   const std::string mount = mount_of(wanted);
   auto generation = std::make_unique<Generation>(
@@ -75,7 +83,8 @@ Loaded load_app(const config::App& wanted, const config::Config& config, Service
                          .number = kFirstGeneration,
                          .blocking = inspection.blocking,
                          .serial = inspection.threads == Threads::serial,
-                         .overrun = wanted.overrun.value_or(config.lifecycle.overrun)},
+                         .overrun = wanted.overrun.value_or(config.lifecycle.overrun),
+                         .build_id = inspection.build_id},
       ServerView::Facts{.app_name = name, .mount = mount, .settings = wanted.settings}, services);
   return {std::make_unique<App>(App::Facts{.file = wanted.file,
                                            .mount = mount,

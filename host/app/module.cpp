@@ -163,4 +163,17 @@ Module::~Module() = default;
 const AttributeTable& Module::attributes() const { return loaded_->attributes; }
 const std::filesystem::path& Module::path() const { return loaded_->path; }
 
+std::vector<core::AddressRange> Module::code() const {
+  std::vector<core::AddressRange> ranges;
+  const auto add = [&](const Library& library) {
+    // The dynamic section lies inside the object.
+    const link_map* const map = map_of(library);
+    if (map != nullptr)
+      ranges.push_back(core::object_at(reinterpret_cast<std::uintptr_t>(map->l_ld)));
+  };
+  add(loaded_->library);
+  for (const Library& library : loaded_->beside) add(library);
+  return ranges;
+}
+
 }  // namespace sonicorn::app

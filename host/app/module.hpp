@@ -5,11 +5,13 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "app/attributes.hpp"
 #include "app/inspection.hpp"
 #include "app/module_file.hpp"
 #include "app/runtime_dir.hpp"
+#include "core/place.hpp"
 #include "core/result.hpp"
 
 namespace sonicorn::app {
@@ -36,6 +38,8 @@ class Module {
   // Valid as long as the module.
   const AttributeTable& attributes() const;
   const std::filesystem::path& path() const;
+  // Where the code of the app and of its own libraries is.
+  std::vector<core::AddressRange> code() const;
 
  private:
   struct Loaded;

@@ -34,6 +34,7 @@ Command add_unquarantine(CLI::App& root);
 Command add_check_child(CLI::App& root);
 Command add_trial_load(CLI::App& root);
 Command add_worker(CLI::App& root);
+Command add_crash_report(CLI::App& root);
 
 // Each error as one line on standard error, without a prefix, so that what begins with
 // FILE:LINE:COLUMN is understood by editors.

@@ -1,14 +1,9 @@
 #include "core/backtrace.hpp"
 
-#include <cxxabi.h>
-#include <dwarf.h>
-#include <elfutils/libdw.h>
-#include <elfutils/libdwfl.h>
 #include <fmt/format.h>
 #include <semaphore.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include <unwind.h>
 
 #include <algorithm>
 #include <array>
@@ -20,7 +15,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <string_view>
+
+#include "core/stack_walk.hpp"
+#include "core/symbols.hpp"
 
 namespace sonicorn::core {
 namespace {
@@ -48,44 +45,6 @@ std::atomic<Slot*> current_slot{nullptr};
 static_assert(std::atomic<Slot*>::is_always_lock_free);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
-struct Walk {
-  Slot& slot;
-  bool in_handler = true;
-};
-
-_Unwind_Reason_Code on_frame(_Unwind_Context* context, void* argument) {
-  auto& walk = *static_cast<Walk*>(argument);
-  Slot& slot = walk.slot;
-  int interrupted = 0;
-  const std::uintptr_t code = ::_Unwind_GetIPInfo(context, &interrupted);
-  if (code == 0) return _URC_END_OF_STACK;
-  // The innermost interrupted function is where the thread was; what came before is the handler.
-  if (interrupted != 0 && walk.in_handler) {
-    walk.in_handler = false;
-    slot.depth = 0;
-  }
-  if (slot.depth == slot.code.size()) return _URC_END_OF_STACK;
-  // A return address may lie behind the calling function, if the call was its last instruction.
-  slot.code[slot.depth++] = interrupted != 0 ? code : code - 1;
-  return _URC_NO_REASON;
-}
-
-// libgcc's unwinder allocates nothing, and finds the tables of an object by _dl_find_object of
-// glibc 2.35, which takes no lock: it may run in a handler. backtrace() of glibc and
-// Boost.Stacktrace rest on the same function, but do not tell the interrupted frame from those of
-// callers.
-[[gnu::noinline]] void walk_stack(Slot& slot) {
-  Walk walk{slot};
-  slot.depth = 0;
-  ::_Unwind_Backtrace(&on_frame, &walk);
-  if (!walk.in_handler) return;
-  // A sanitizer may call the handler later, as a plain function. Then the first frames are this
-  // function and the handler.
-  const std::size_t own = std::min<std::size_t>(slot.depth, 2);
-  for (std::size_t i = own; i < slot.depth; ++i) slot.code[i - own] = slot.code[i];
-  slot.depth -= own;
-}
-
 // Async-signal-safe. Answers if this very thread is asked now; anything else, such as a signal from
 // elsewhere or an answer to a request that was given up, is nobody's.
 void on_backtrace_signal(int /*signal*/, siginfo_t* /*info*/, void* /*context*/) {
@@ -95,7 +54,8 @@ void on_backtrace_signal(int /*signal*/, siginfo_t* /*info*/, void* /*context*/)
     if (asked % kPhases == kAsked &&
         slot->thread.load(std::memory_order_relaxed) == ::syscall(SYS_gettid) &&
         slot->state.compare_exchange_strong(asked, asked - kAsked + kWriting)) {
-      walk_stack(*slot);
+      // A sanitizer may call the handler later, as a plain function; it is left out then, too.
+      walk_stack(slot->code, slot->depth, 1);
       slot->state.store(asked - kAsked + kWritten, std::memory_order_release);
       ::sem_post(&slot->answered);
     }
@@ -212,107 +172,12 @@ class Asker {
   std::uint64_t last_number_ = 0;
 };
 
-// Names of what is in this process, from the objects' files as they are now.
-class Symbols {
- public:
-  Symbols() : dwfl_(::dwfl_begin(&kCallbacks)) {
-    if (dwfl_ == nullptr) return;
-    ::dwfl_linux_proc_report(dwfl_, ::getpid());
-    ::dwfl_report_end(dwfl_, nullptr, nullptr);
-  }
-  ~Symbols() { ::dwfl_end(dwfl_); }
-  Symbols(const Symbols&) = delete;
-  Symbols& operator=(const Symbols&) = delete;
-
-  Frame frame_at(std::uintptr_t code) const {
-    Frame frame;
-    frame.offset = code;
-    Dwfl_Module* const module = dwfl_ != nullptr ? ::dwfl_addrmodule(dwfl_, code) : nullptr;
-    if (module == nullptr) return frame;
-    Dwarf_Addr start = 0;
-    const std::string_view path =
-        ::dwfl_module_info(module, nullptr, &start, nullptr, nullptr, nullptr, nullptr, nullptr);
-    frame.file = path.substr(path.rfind('/') + 1);
-    GElf_Addr bias = 0;
-    frame.offset = code - (::dwfl_module_getelf(module, &bias) != nullptr ? bias : start);
-    if (const char* const name = ::dwfl_module_addrname(module, code)) {
-      frame.function = demangled(name);
-    }
-    if (place_of_inlined_call(module, code, frame)) return frame;
-    if (Dwfl_Line* const line = ::dwfl_module_getsrc(module, code)) {
-      const char* const source =
-          ::dwfl_lineinfo(line, nullptr, &frame.line, nullptr, nullptr, nullptr);
-      if (source != nullptr) frame.source = source;
-    }
-    return frame;
-  }
-
- private:
-  template <class T>
-  using Owned = std::unique_ptr<T, decltype(&std::free)>;
-
-  // Where the frame's own function calls the one that the address is in, when that was compiled
-  // into it; the address's own line would be in a file that has nothing to do with the frame's
-  // function.
-  static bool place_of_inlined_call(Dwfl_Module* module, std::uintptr_t code, Frame& frame) {
-    Dwarf_Addr bias = 0;
-    Dwarf_Die* const unit = ::dwfl_module_addrdie(module, code, &bias);
-    if (unit == nullptr) return false;
-    // The scopes of an address follow an inlined function to where it is written; those of the
-    // innermost one follow it to where it is called.
-    Dwarf_Die* innermost = nullptr;
-    if (::dwarf_getscopes(unit, code - bias, &innermost) <= 0) return false;
-    const Owned<Dwarf_Die> owned_innermost(innermost, &std::free);
-    Dwarf_Die* scopes = nullptr;
-    const int count = ::dwarf_getscopes_die(innermost, &scopes);
-    const Owned<Dwarf_Die> owned_scopes(scopes, &std::free);
-    Dwarf_Die* outermost = nullptr;
-    for (int i = 0; i < count && ::dwarf_tag(scopes + i) != DW_TAG_subprogram; ++i) {
-      if (::dwarf_tag(scopes + i) == DW_TAG_inlined_subroutine) outermost = scopes + i;
-    }
-    if (outermost == nullptr) return false;
-    Dwarf_Attribute attribute;
-    Dwarf_Word file = 0;
-    Dwarf_Word line = 0;
-    Dwarf_Files* files = nullptr;
-    if (::dwarf_formudata(::dwarf_attr(outermost, DW_AT_call_file, &attribute), &file) != 0 ||
-        ::dwarf_formudata(::dwarf_attr(outermost, DW_AT_call_line, &attribute), &line) != 0 ||
-        ::dwarf_getsrcfiles(unit, &files, nullptr) != 0) {
-      return false;
-    }
-    const char* const source = ::dwarf_filesrc(files, file, nullptr, nullptr);
-    if (source == nullptr) return false;
-    frame.source = source;
-    frame.line = static_cast<int>(line);
-    return true;
-  }
-
-  static std::string demangled(const char* name) {
-    int status = 0;
-    const Owned<char> text(abi::__cxa_demangle(name, nullptr, nullptr, &status), &std::free);
-    return text ? text.get() : name;
-  }
-
-  // Separate debug files are found by build-id in the system's folder. The standard callback would
-  // also load libdebuginfod and ask a server: the dynamic linker's lock may be held by the very
-  // thread that hangs, and a network is not for now.
-  static constexpr Dwfl_Callbacks kCallbacks{&dwfl_linux_proc_find_elf,
-                                             &dwfl_build_id_find_debuginfo, nullptr, nullptr};
-
-  Dwfl* dwfl_;
-};
-
 }  // namespace
 
 int backtrace_signal() { return SIGRTMAX - 3; }
 
 void install_backtrace_handler() {
-  // The unwinder's first run initialises it, and binds the symbols that it needs.
-  [[maybe_unused]] static const bool primed = [] {
-    Slot slot;
-    walk_stack(slot);
-    return true;
-  }();
+  prime_stack_walk();
   struct sigaction action {};
   action.sa_sigaction = &on_backtrace_signal;
   action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
@@ -334,7 +199,7 @@ Result<std::vector<Frame>> backtrace_of(pid_t thread, std::chrono::milliseconds 
   }
   const auto codes = asker->ask(thread, patience);
   if (!codes) return codes.error();
-  const Symbols symbols;
+  const Symbols symbols = Symbols::of_this_process();
   std::vector<Frame> frames;
   frames.reserve(codes->size());
   for (const std::uintptr_t code : *codes) frames.push_back(symbols.frame_at(code));

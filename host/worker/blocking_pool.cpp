@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "app/thread_role.hpp"
+#include "core/alternate_stack.hpp"
 #include "core/log.hpp"
 #include "http/loop.hpp"
 
@@ -80,6 +81,7 @@ bool BlockingPool::add_thread() {
   if (threads_.size() >= max_threads_) return true;
   try {
     threads_.emplace_back([this, number = threads_.size()] {
+      core::use_alternate_stack();
       ::pthread_setname_np(::pthread_self(), fmt::format("pool-{}", number).c_str());
       run();
     });

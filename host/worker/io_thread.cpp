@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "app/thread_role.hpp"
+#include "core/alternate_stack.hpp"
 #include "http/loop.hpp"
 #include "worker/acceptor.hpp"
 
@@ -41,6 +42,7 @@ class IoThread::Impl {
     std::promise<void> made;
     std::future<void> ready = made.get_future();
     thread_ = std::thread([this, index, &made] {
+      core::use_alternate_stack();
       ::pthread_setname_np(::pthread_self(), fmt::format("io-{}", index).c_str());
       run(made);
     });

@@ -1,0 +1,4 @@
+// Crashes, on a thread of the pool.
+#include "crashes.hpp"
+
+SONICORN_MANIFEST({"name" : "crashes"});
