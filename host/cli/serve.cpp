@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -11,6 +13,7 @@
 #include "config/load.hpp"
 #include "config/range.hpp"
 #include "core/log.hpp"
+#include "http/access_log.hpp"
 
 namespace sonicorn::cli {
 namespace {
@@ -28,12 +31,32 @@ app's shutdown is called once. A second signal ends it at once.
 
 Exit status: 0 stopped as asked, 1 it could not start or an app failed, 2 the command line is wrong.)";
 
+// For a slow reader of the access log to take what is left.
+constexpr std::chrono::milliseconds kLastLines{500};
+
 // A file that is not there is a broken app like any other: where those are to be skipped, the
 // server reports it when it loads what there is.
 void forgive_missing_files(config::Loaded& loaded) {
   if (!loaded.config.skip_broken) return;
   std::erase_if(loaded.errors,
                 [](const core::Error& error) { return error.id == "config.missing_file"; });
+}
+
+// False when one cannot be written, which is printed.
+bool open_logs(const config::Config& config) {
+  core::log::set_level(config.log_level);
+  core::log::set_format(config.log_format);
+  if (!config.log_file.empty()) {
+    if (const auto opened = core::log::open_file(config.log_file); !opened) {
+      print_errors(std::array{core::host_error(
+          opened.error().id,
+          fmt::format("the log file {}; name another one (--log-file)", opened.error().message))});
+      return false;
+    }
+  }
+  const auto opened = http::AccessLog::open(config.access_log, config.access_log_format);
+  if (!opened) print_errors(std::array{opened.error()});
+  return opened.has_value();
 }
 
 int serve(const config::Flags& flags) {
@@ -51,7 +74,7 @@ int serve(const config::Flags& flags) {
                     [](const core::Error& error) { return error.id == "config.bad_flag"; });
     return usage ? kUsage : kFailed;
   }
-  core::log::set_level(loaded.config.log_level);
+  if (!open_logs(loaded.config)) return kFailed;
   worker::Extensions extensions;
   extensions.reread = [flags] {
     config::Loaded fresh = config::load(flags);
@@ -64,7 +87,9 @@ int serve(const config::Flags& flags) {
       return admin::open_endpoint(io, overview, path);
     };
   }
-  return worker::serve(loaded.config, extensions);
+  const int status = worker::serve(loaded.config, extensions);
+  if (http::AccessLog* const log = http::AccessLog::of_process()) log->flush(kLastLines);
+  return status;
 }
 
 }  // namespace
@@ -117,6 +142,23 @@ Command add_serve(CLI::App& root) {
       ->take_last();
   app->add_option("--log-level", flags->log_level, "debug, info, warning or error (default: info)")
       ->type_name("LEVEL")
+      ->take_last();
+  app->add_option("--log-format", flags->log_format,
+                  "text, or json: an object a line (default: text)")
+      ->type_name("FORMAT")
+      ->take_last();
+  app->add_option("--log-file", flags->log_file,
+                  "Add the log to this file; SIGUSR1 opens it again (default: standard error)")
+      ->type_name("PATH")
+      ->take_last();
+  app->add_option("--access-log", flags->access_log,
+                  "Add a line for each request to this file, or - for standard output;\n"
+                  "SIGUSR1 opens it again (default: none)")
+      ->type_name("PATH")
+      ->take_last();
+  app->add_option("--access-log-format", flags->access_log_format,
+                  "common, combined or json (default: combined)")
+      ->type_name("FORMAT")
       ->take_last();
   app->footer(std::string(kFooter));
   return {app, [flags] { return serve(*flags); }};
