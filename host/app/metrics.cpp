@@ -1,5 +1,6 @@
 #include "app/metrics.hpp"
 
+#include <fmt/format.h>
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
@@ -10,7 +11,11 @@
 #include <array>
 #include <cmath>
 #include <exception>
+#include <iterator>
 #include <utility>
+
+#include "core/log.hpp"
+#include "core/text.hpp"
 
 // One of the pointers is set, and says the kind.
 struct sonicorn_metric {
@@ -43,49 +48,10 @@ bool well_formed(std::string_view name) {
          !name.starts_with(kOfPrometheus);
 }
 
-// How many bytes the UTF-8 sequence at the front has; 0 where there is none.
-std::size_t sequence_at_front(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  const std::size_t size = first < 0xC2   ? 0
-                           : first < 0xE0 ? 2
-                           : first < 0xF0 ? 3
-                           : first < 0xF5 ? 4
-                                          : 0;
-  if (size == 0 || size > text.size()) return 0;
-  for (std::size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  // Too long a form of a small number, a surrogate, beyond the last.
-  const unsigned second = byte(1);
-  if (first == 0xE0 && second < 0xA0) return 0;
-  if (first == 0xED && second > 0x9F) return 0;
-  if (first == 0xF0 && second < 0x90) return 0;
-  if (first == 0xF4 && second > 0x8F) return 0;
-  return size;
-}
-
-// A scraper drops all numbers of a page that is no UTF-8, those of other apps too.
-std::string as_utf8(std::string_view text) {
-  std::string whole;
-  whole.reserve(text.size());
-  while (!text.empty()) {
-    const std::size_t size = sequence_at_front(text);
-    if (size == 0) {
-      whole += "\uFFFD";
-    } else {
-      whole += text.substr(0, size);
-    }
-    text.remove_prefix(std::max<std::size_t>(size, 1));
-  }
-  return whole;
-}
-
 // The serializer writes help as it is, and the format wants these two escaped.
 std::string as_help(std::string_view text) {
   std::string escaped;
-  for (const char c : as_utf8(text)) {
+  for (const char c : core::as_utf8(text)) {
     if (c == '\\') {
       escaped += "\\\\";
     } else if (c == '\n') {
@@ -95,6 +61,12 @@ std::string as_help(std::string_view text) {
     }
   }
   return escaped;
+}
+
+void append_counter(std::string& to, std::string_view name, std::string_view help,
+                    std::uint64_t value) {
+  fmt::format_to(std::back_inserter(to), "# HELP {} {}\n# TYPE {} counter\n{} {}\n", name, help,
+                 name, name, value);
 }
 
 }  // namespace
@@ -119,7 +91,7 @@ sonicorn_metric* Metrics::get(std::string_view app, std::uint32_t kind, std::str
   const bool is_new = family == families_.end();
   if (is_new) family = families_.emplace(name, Family{kind, as_help(help)}).first;
   try {
-    return metrics.emplace(name, make(as_utf8(app), family->first, family->second))
+    return metrics.emplace(name, make(core::as_utf8(app), family->first, family->second))
         .first->second.get();
   } catch (const std::exception&) {
     if (is_new) families_.erase(family);
@@ -180,7 +152,13 @@ void Metrics::set(sonicorn_metric* metric, double value) {
 }
 
 std::string Metrics::text() const {
-  return prometheus::TextSerializer().Serialize(registry_->Collect());
+  std::string text = prometheus::TextSerializer().Serialize(registry_->Collect());
+  append_counter(text, "sonicorn_log_lines_dropped_total",
+                 "Lines of the server's log that could not be written.", core::log::dropped());
+  append_counter(text, "sonicorn_access_log_lines_dropped_total",
+                 "Lines of the access log that could not be written.",
+                 core::log::dropped_access_lines().load());
+  return text;
 }
 
 }  // namespace sonicorn::app

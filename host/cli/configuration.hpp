@@ -11,4 +11,8 @@ namespace sonicorn::cli {
 // error here, and is reported when it is loaded.
 config::Loaded read_configuration(const config::Flags& flags, const std::string& text);
 
+// Has the log of this process written where and as the configuration says. False when it cannot be,
+// which is printed.
+bool open_log(const config::Config& config);
+
 }  // namespace sonicorn::cli

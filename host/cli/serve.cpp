@@ -43,7 +43,7 @@ int serve(const config::Flags& flags) {
                     [](const core::Error& error) { return error.id == "config.bad_flag"; });
     return usage ? kUsage : kFailed;
   }
-  core::log::set_level(loaded.config.log_level);
+  if (!open_log(loaded.config)) return kFailed;
   return supervisor::serve({.flags = flags,
                             .text = *text,
                             .config = std::move(loaded.config),
@@ -128,6 +128,23 @@ Command add_serve(CLI::App& root) {
       ->take_last();
   app->add_option("--log-level", flags->log_level, "debug, info, warning or error (default: info)")
       ->type_name("LEVEL")
+      ->take_last();
+  app->add_option("--log-format", flags->log_format,
+                  "text, or json: an object a line (default: text)")
+      ->type_name("FORMAT")
+      ->take_last();
+  app->add_option("--log-file", flags->log_file,
+                  "Add the log to this file; SIGUSR1 opens it again (default: standard error)")
+      ->type_name("PATH")
+      ->take_last();
+  app->add_option("--access-log", flags->access_log,
+                  "Add a line for each request to this file, or - for standard output;\n"
+                  "SIGUSR1 opens it again (default: none)")
+      ->type_name("PATH")
+      ->take_last();
+  app->add_option("--access-log-format", flags->access_log_format,
+                  "common, combined or json (default: combined)")
+      ->type_name("FORMAT")
       ->take_last();
   app->footer(std::string(kFooter));
   return {app, [flags] { return serve(*flags); }};

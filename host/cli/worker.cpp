@@ -1,13 +1,17 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include <array>
+#include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "cli/command.hpp"
 #include "cli/configuration.hpp"
+#include "core/crash.hpp"
 #include "core/log.hpp"
+#include "http/access_log.hpp"
 #include "process/channel.hpp"
 #include "process/message.hpp"
 #include "worker/serve.hpp"
@@ -17,6 +21,9 @@ namespace {
 
 namespace message = process::message;
 using Json = nlohmann::json;
+
+// For a slow reader of the access log to take what is left.
+constexpr std::chrono::milliseconds kLastLines{500};
 
 // Processes that apps start get none of it.
 void keep_from_children(int descriptor) { ::fcntl(descriptor, F_SETFD, FD_CLOEXEC); }
@@ -39,7 +46,10 @@ int work(int channel) {
   }
   post.quarantined = start->value("quarantined", std::vector<std::string>());
   const int report = start->value("report", -1);
-  if (report >= 0) keep_from_children(report);
+  if (report >= 0) {
+    keep_from_children(report);
+    core::install_crash_handler(report);
+  }
   post.reread = [flags](const std::string& text) { return read_configuration(flags, text); };
 
   const config::Loaded loaded = post.reread(start->value("text", std::string()));
@@ -47,8 +57,16 @@ int work(int channel) {
     print_errors(loaded.errors);
     return kFailed;
   }
-  core::log::set_level(loaded.config.log_level);
-  return worker::serve(loaded.config, post);
+  if (!open_log(loaded.config)) return kFailed;
+  const auto opened =
+      http::AccessLog::open(loaded.config.access_log, loaded.config.access_log_format);
+  if (!opened) {
+    print_errors(std::array{opened.error()});
+    return kFailed;
+  }
+  const int status = worker::serve(loaded.config, post);
+  if (http::AccessLog* const log = http::AccessLog::of_process()) log->flush(kLastLines);
+  return status;
 }
 
 }  // namespace

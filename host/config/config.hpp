@@ -51,6 +51,13 @@ enum class Overrun : std::uint8_t {
   kill,     // end the process with status 1
 };
 
+// How a line of the access log looks.
+enum class AccessLogFormat : std::uint8_t {
+  common,    // as all servers have it
+  combined,  // the same with Referer and User-Agent; then request id, app, generation and seconds
+  json,      // an object with all of that
+};
+
 // How long an app may take for what is no request, and how often it is asked how it is.
 struct Lifecycle {
   std::chrono::milliseconds start_time{30'000};
@@ -115,6 +122,10 @@ struct Config {
   std::optional<Bind> health;                  // where /livez and /readyz are answered, too
   std::filesystem::path runtime_dir;  // where private copies of apps live; empty: the system's
   core::log::Level log_level = core::log::Level::info;
+  core::log::Format log_format = core::log::Format::text;
+  std::filesystem::path log_file;    // empty: standard error
+  std::filesystem::path access_log;  // "-": standard output; empty: none
+  AccessLogFormat access_log_format = AccessLogFormat::combined;
   Limits limits;
   Lifecycle lifecycle;
   Hooks hooks;

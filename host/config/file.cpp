@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <utility>
 
 #include "config/bind.hpp"
@@ -77,7 +78,14 @@ class Reader {
   void read_root(const toml::table& root);
   void read_lifecycle(const toml::node& node, std::string_view key);
   void read_without(const toml::node& node, std::string_view key);
-  Read overrun(std::function<void(Overrun)> use);
+  // For one of the `known` words: `from` has its value, or nothing.
+  template <class From, class Use>
+  Read word(std::span<const std::string_view> known, std::string_view allowed_values, From from,
+            Use use);
+  template <class Use>
+  Read overrun(Use use) {
+    return word(kOverruns, kOverrunsAllowed, overrun_from, std::move(use));
+  }
   void read_limits(const toml::node& node, std::string_view key);
   void read_workers(const toml::node& node, std::string_view key);
   void read_apps(const toml::node& node, std::string_view key);
@@ -201,17 +209,6 @@ std::vector<core::Error> Reader::read(std::string_view source) {
 }
 
 void Reader::read_root(const toml::table& root) {
-  const Read log_level = [this](const toml::node& node, std::string_view key) {
-    const auto* name = node.as_string();
-    if (name == nullptr) return mistyped(node, key, kLogLevelsAllowed);
-    const auto level = core::log::level_from(name->get());
-    if (!level) {
-      return fail(node.source().begin, "config.out_of_range",
-                  fmt::format("{} is {}; {}", key, in_quotes(name->get()),
-                              suggestion(name->get(), kLogLevels)));
-    }
-    config_.log_level = *level;
-  };
   const Read skip_broken = [this](const toml::node& node, std::string_view key) {
     if (!node.is_boolean()) return mistyped(node, key, "true or false, without quotes");
     config_.skip_broken = node.as_boolean()->get();
@@ -242,7 +239,22 @@ void Reader::read_root(const toml::table& root) {
                                    [this](const std::string& path, const toml::node&) {
                                      config_.runtime_dir = resolved(path);
                                    })},
-              {"log_level", log_level},
+              {"log_level", word(kLogLevels, kLogLevelsAllowed, core::log::level_from,
+                                 [this](auto level) { config_.log_level = level; })},
+              {"log_format", word(kLogFormats, kLogFormatsAllowed, core::log::format_from,
+                                  [this](auto format) { config_.log_format = format; })},
+              {"log_file", text("the path of a file, in quotes",
+                                [this](const std::string& path, const toml::node&) {
+                                  config_.log_file = resolved(path);
+                                })},
+              {"access_log", text("the path of a file, in quotes, or \"-\" for standard output",
+                                  [this](const std::string& path, const toml::node&) {
+                                    config_.access_log =
+                                        path == "-" ? std::filesystem::path(path) : resolved(path);
+                                  })},
+              {"access_log_format",
+               word(kAccessLogFormats, kAccessLogFormatsAllowed, access_log_format_from,
+                    [this](auto format) { config_.access_log_format = format; })},
               {"without", [this](const auto& node, auto key) { read_without(node, key); }},
               {"control", control},
               {"admin", control},
@@ -295,15 +307,17 @@ void Reader::read_lifecycle(const toml::node& node, std::string_view key) {
   read_table(*node.as_table(), "lifecycle.", keys);
 }
 
-Reader::Read Reader::overrun(std::function<void(Overrun)> use) {
-  return [this, use = std::move(use)](const toml::node& node, std::string_view key) {
+template <class From, class Use>
+Reader::Read Reader::word(std::span<const std::string_view> known, std::string_view allowed_values,
+                          From from, Use use) {
+  return [this, known, allowed_values, from, use = std::move(use)](const toml::node& node,
+                                                                   std::string_view key) {
     const auto* name = node.as_string();
-    if (name == nullptr) return mistyped(node, key, kOverrunsAllowed);
-    const auto how = overrun_from(name->get());
-    if (how) return use(*how);
+    if (name == nullptr) return mistyped(node, key, allowed_values);
+    const auto value = from(name->get());
+    if (value) return use(*value);
     fail(node.source().begin, "config.out_of_range",
-         fmt::format("{} is {}; {}", key, in_quotes(name->get()),
-                     suggestion(name->get(), kOverruns)));
+         fmt::format("{} is {}; {}", key, in_quotes(name->get()), suggestion(name->get(), known)));
   };
 }
 

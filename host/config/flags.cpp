@@ -21,6 +21,8 @@ constexpr Text kTexts[] = {
     {"blocking_threads", &Flags::blocking_threads},
     {"grace", &Flags::grace},
     {"log_level", &Flags::log_level},
+    {"log_format", &Flags::log_format},
+    {"access_log_format", &Flags::access_log_format},
     {"health", &Flags::health},
     {"user", &Flags::user},
     {"group", &Flags::group},
@@ -32,7 +34,9 @@ struct Path {
 };
 
 constexpr Path kPaths[] = {{"file", &Flags::file}, {"control", &Flags::control},
-                           {"pid_file", &Flags::pid_file}};
+                           {"pid_file", &Flags::pid_file},
+                           {"log_file", &Flags::log_file},
+                           {"access_log", &Flags::access_log}};
 
 struct List {
   const char* name;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
+#include <span>
 #include <system_error>
 
 #include "config/bind.hpp"
@@ -116,6 +117,33 @@ void set_operation(const Flags& flags, Loaded& loaded) {
   if (flags.check_owners) loaded.config.check_owners = *flags.check_owners;
 }
 
+// One of the `known` words: `from` has its value, or nothing.
+template <class From, class Target>
+void take_word(std::string_view flag, const std::optional<std::string>& word,
+               std::span<const std::string_view> known, From from, Target& target,
+               std::vector<core::Error>& errors) {
+  if (!word) return;
+  if (const auto value = from(*word)) {
+    target = *value;
+  } else {
+    errors.push_back(core::host_error(
+        "config.bad_flag",
+        fmt::format("{} {}: {}", flag, in_quotes(*word), suggestion(*word, known))));
+  }
+}
+
+void set_logs(const Flags& flags, Loaded& loaded) {
+  Config& config = loaded.config;
+  take_word("--log-level", flags.log_level, kLogLevels, core::log::level_from, config.log_level,
+            loaded.errors);
+  take_word("--log-format", flags.log_format, kLogFormats, core::log::format_from,
+            config.log_format, loaded.errors);
+  take_word("--access-log-format", flags.access_log_format, kAccessLogFormats,
+            access_log_format_from, config.access_log_format, loaded.errors);
+  if (flags.log_file) config.log_file = *flags.log_file;
+  if (flags.access_log) config.access_log = *flags.access_log;
+}
+
 void set_values(const Flags& flags, Loaded& loaded) {
   Config& config = loaded.config;
   if (flags.workers) {
@@ -146,14 +174,7 @@ void set_values(const Flags& flags, Loaded& loaded) {
     }
     config.without.push_back(name);
   }
-  if (!flags.log_level) return;
-  if (const auto level = core::log::level_from(*flags.log_level)) {
-    config.log_level = *level;
-  } else {
-    loaded.errors.push_back(core::host_error(
-        "config.bad_flag", fmt::format("--log-level {}: {}", in_quotes(*flags.log_level),
-                                       suggestion(*flags.log_level, kLogLevels))));
-  }
+  set_logs(flags, loaded);
 }
 
 core::Error no_app(const Flags& flags) {

@@ -24,6 +24,10 @@ struct Flags {
   std::optional<std::string> blocking_threads;
   std::optional<std::string> grace;  // seconds
   std::optional<std::string> log_level;
+  std::optional<std::string> log_format;
+  std::optional<std::filesystem::path> log_file;
+  std::optional<std::filesystem::path> access_log;  // "-": standard output
+  std::optional<std::string> access_log_format;
   std::vector<std::string> without;  // added to those of the file
   std::optional<std::filesystem::path> control;
   std::optional<std::string> health;

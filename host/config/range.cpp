@@ -39,6 +39,13 @@ std::optional<Overrun> overrun_from(std::string_view name) {
   return std::nullopt;
 }
 
+std::optional<AccessLogFormat> access_log_format_from(std::string_view name) {
+  if (name == "common") return AccessLogFormat::common;
+  if (name == "combined") return AccessLogFormat::combined;
+  if (name == "json") return AccessLogFormat::json;
+  return std::nullopt;
+}
+
 std::string fault_of_capability(std::string_view name) {
 #define X(short_name, id) std::string_view(#short_name),
   static constexpr std::array kNames = {SONICORN_CAPABILITIES(X)};

@@ -89,6 +89,12 @@ inline constexpr std::string_view kLogLevels[] = {"debug", "info", "warning", "e
 inline constexpr std::string_view kLogLevelsAllowed =
     "\"debug\", \"info\", \"warning\" or \"error\"";
 
+inline constexpr std::string_view kLogFormats[] = {"text", "json"};
+inline constexpr std::string_view kLogFormatsAllowed = "\"text\" or \"json\"";
+
+inline constexpr std::string_view kAccessLogFormats[] = {"common", "combined", "json"};
+inline constexpr std::string_view kAccessLogFormatsAllowed = "\"common\", \"combined\" or \"json\"";
+
 // A number of [limits], under the name that the file gives it.
 struct CountLimit {
   std::string_view name;
@@ -143,6 +149,8 @@ bool contains(const TimeRange& range, double seconds);
 std::chrono::milliseconds milliseconds_from(double seconds);
 
 std::optional<Overrun> overrun_from(std::string_view name);
+
+std::optional<AccessLogFormat> access_log_format_from(std::string_view name);
 
 // Whether `name` is a capability of this ABI, as "NAME" or "NAME/REV"; the sentence that says what
 // is wrong is empty when it is.

@@ -13,6 +13,7 @@
 
 #include "core/log.hpp"
 #include "http/abi_request.hpp"
+#include "http/access_log.hpp"
 #include "http/loop.hpp"
 #include "http/refused_head.hpp"
 
@@ -184,6 +185,7 @@ void Connection::serve() {
   // The clock of what comes next starts with it.
   if (phase_ != Phase::idle) loop_.enter(*this, Phase::idle);
   Request& now = request();
+  if (loop_.access_ != nullptr) loop_.access_->trace(now);
   if (app_ == nullptr && !now.server_wide && loop_.router_.is_closed(now.path)) [[unlikely]] {
     refuse(now, refusals::kDrained);
   } else if (loop_.router_.follows() && serve_followed(now)) [[unlikely]] {
@@ -211,6 +213,7 @@ void Connection::call_on_pool(app::Generation* generation) {
   call->remote.assign(remote_.data(), remote_size_);
   call->app = app_;
   call->generation = generation;
+  pool_generation_ = generation != nullptr ? generation->traits().number : 0;
   if (passage_ != nullptr) {
     call->passage = std::move(*std::exchange(passage_, nullptr));
     call->passage->share();
@@ -287,6 +290,7 @@ void Connection::send(const Request& to, AppResponse& response) {
 
 void Connection::write_answer(const Request& to, AppResponse& response) {
   count_request(to);
+  if (loop_.access_ != nullptr) log_response(to, response);
   Output& out = output();
   loop_.writer_.write(out, to, response, ending_);
   // The memory behind what is borrowed is the request's or the response's, and both are used again.
@@ -318,8 +322,7 @@ void Connection::give_back(std::unique_ptr<Request>& request) {
 
 void Connection::count_request(const Request& to) {
   ++served_;
-  const std::size_t most = loop_.limits_.keep_alive_requests;
-  if (loop_.stopping_ || (most != 0 && served_ >= most)) ending_ = server_ends_ = true;
+  if (served_ >= loop_.most_requests_) ending_ = server_ends_ = true;
   if (!to.keep_alive) ending_ = true;
 }
 
@@ -327,15 +330,18 @@ void Connection::refuse(const Request& to, const Refusal& refusal) {
   count_request(to);
   const bool json = ResponseWriter::wants_json(to);
   if (passage_ != nullptr) return refuse_followed(to, refusal, json);
-  loop_.writer_.write_refusal(output(), refusal, json, to.head_only, ending_, to.version == 10);
+  const std::size_t body_size =
+      loop_.writer_.write_refusal(output(), refusal, json, to.head_only, ending_, to.version == 10);
+  if (loop_.access_ != nullptr) log_answer(to, refusal.status, body_size);
 }
 
 void Connection::refuse_and_end(const Refusal& refusal) {
   ending_ = true;
   refused_ = true;
   const Request& to = request();
-  loop_.writer_.write_refusal(output(), refusal, ResponseWriter::wants_json(to), to.head_only, true,
-                              false);
+  const std::size_t body_size = loop_.writer_.write_refusal(
+      output(), refusal, ResponseWriter::wants_json(to), to.head_only, true, false);
+  if (loop_.access_ != nullptr) log_answer(to, refusal.status, body_size);
 }
 
 void Connection::refuse_at_once() {

@@ -109,6 +109,11 @@ class Connection final : public PollTarget,
   void end_passages(std::uint32_t result);
   void abandon(PoolCall& call);
 
+  // For the access log (connection_logged.cpp).
+  [[gnu::cold, gnu::noinline]] void log_answer(const Request& to, unsigned status,
+                                               std::uint64_t body_size);
+  [[gnu::cold, gnu::noinline]] void log_response(const Request& to, const AppResponse& response);
+
   Output& output();
   bool flush();
   void stall();
@@ -137,13 +142,14 @@ class Connection final : public PollTarget,
   app::App* app_ = nullptr;                      // of the request in hand
   std::unique_ptr<Passage>* passage_ = nullptr;  // of the request in hand, where it is owned; null:
                                                  // nobody follows it
-  std::unique_ptr<Passage> unsent_;  // of responses that have not ended, the newest first
-  std::uint64_t sent_ = 0;           // bytes, in all
-  PoolCall* call_ = nullptr;         // on the pool, for this connection
-  std::unique_ptr<Request> held_;    // a request that is not whole yet
-  std::unique_ptr<Output> pending_;  // what the peer has not read yet
-  std::unique_ptr<Request> echoed_;  // owns a body that pending_ borrows
-  ByteBuffer carry_;                 // input that is not consumed yet
+  std::unique_ptr<Passage> unsent_;    // of responses that have not ended, the newest first
+  std::uint64_t sent_ = 0;             // bytes, in all
+  PoolCall* call_ = nullptr;           // on the pool, for this connection
+  std::uint64_t pool_generation_ = 0;  // the number of the generation that works on it
+  std::unique_ptr<Request> held_;      // a request that is not whole yet
+  std::unique_ptr<Output> pending_;    // what the peer has not read yet
+  std::unique_ptr<Request> echoed_;    // owns a body that pending_ borrows
+  ByteBuffer carry_;                   // input that is not consumed yet
 };
 
 }  // namespace sonicorn::http

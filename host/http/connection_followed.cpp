@@ -8,6 +8,12 @@
 // The requests that apps follow from without their handler: filters, and those who are told of
 // disconnects.
 namespace sonicorn::http {
+namespace {
+
+// What the access log has for the status of an answer that was never written, as nginx does.
+constexpr unsigned kClientLeft = 499;
+
+}  // namespace
 
 // As call() does it for a handler alone. Flat, for every request of a filtered mount goes through
 // it.
@@ -75,6 +81,7 @@ void Connection::refuse_followed(const Request& to, const Refusal& refusal, bool
   ResponseWriter::fill_in(response, refusal, json);
   const std::uint64_t body_size = to.head_only ? 0 : response.body.size;
   if (passage.has_fields()) passage.set_fields(response);
+  if (loop_.access_ != nullptr) log_response(to, response);
   loop_.writer_.write(output(), to, response, ending_);
   complete(to, refusal.status, body_size);
 }
@@ -116,6 +123,7 @@ void Connection::end_passages(std::uint32_t result) try {
 // Nobody waits for its answer any more. The pool may be working on it.
 void Connection::abandon(PoolCall& call) try {
   call.connection = nullptr;
+  if (loop_.access_ != nullptr) log_answer(*call.request, kClientLeft, 0);
   if (call.passage == nullptr) return;
   std::unique_ptr<Passage> owing = call.passage->give_up(SONICORN_OUTCOME_DISCONNECTED, 0);
   if (owing->owes()) {

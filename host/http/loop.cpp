@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <limits>
 #include <new>
 #include <system_error>
 
@@ -32,14 +33,17 @@ constexpr int kLullMs = 1;
 }  // namespace
 
 Loop::Loop(const routing::Router& router, const config::Limits& limits, Executor& executor,
-           std::atomic<std::size_t>& open)
+           std::atomic<std::size_t>& open, AccessLog* access_log)
     : router_(router),
       limits_(limits),
       executor_(executor),
       wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+      most_requests_(limits.keep_alive_requests != 0 ? limits.keep_alive_requests
+                                                     : std::numeric_limits<std::uint64_t>::max()),
       open_(open),
       read_buffer_(new char[kReadSize]),
       request_(std::make_unique<Request>()),
+      access_(access_log != nullptr ? std::make_unique<AccessLines>(*access_log) : nullptr),
       context_(SONICORN_SCOPE_REQUEST, SONICORN_THREAD_IO) {
   if (wake_ < 0 || !sockets_.add(wake_, EPOLLIN, *this)) {
     throw std::system_error(errno, std::generic_category(), "eventfd");
@@ -61,8 +65,9 @@ Loop::~Loop() {
 
 void Loop::read_clock() {
   timespec time{};
-  // Who follows requests is told how long they took.
-  ::clock_gettime(router_.follows() ? CLOCK_MONOTONIC : CLOCK_MONOTONIC_COARSE, &time);
+  // Who follows requests is told how long they took, and so is the access log.
+  const bool exact = router_.follows() || access_ != nullptr;
+  ::clock_gettime(exact ? CLOCK_MONOTONIC : CLOCK_MONOTONIC_COARSE, &time);
   now_ =
       Clock::time_point(std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec));
   deadline_ns_ = static_cast<std::uint64_t>(
@@ -97,7 +102,7 @@ void Loop::serve_ready() {
   int wait = 0;
   for (int round = 0; round < kRounds; ++round) {
     const int ready = sockets_.wait(wait);
-    if (ready == 0) return;
+    if (ready == 0) break;
     read_clock();
     telling_ = true;
     sockets_.tell(ready);
@@ -106,6 +111,7 @@ void Loop::serve_ready() {
     note_idle();
     wait = kLullMs;
   }
+  flush_access_lines();
 }
 
 void Loop::enter(Connection& connection, Phase phase) {
@@ -162,6 +168,7 @@ void Loop::tick() {
   }
   bury();
   note_idle();
+  flush_access_lines();
 }
 
 bool Loop::shed_idle() {
@@ -181,6 +188,7 @@ bool Loop::shed_idle() {
 void Loop::stop(std::function<void()> emptied) {
   read_clock();
   stopping_ = true;
+  most_requests_ = 0;
   emptied_ = std::move(emptied);
   for (List& each : lists_) {
     List open;
@@ -193,6 +201,7 @@ void Loop::stop(std::function<void()> emptied) {
     }
   }
   bury();
+  flush_access_lines();
   if (count_ == 0 && emptied_) std::exchange(emptied_, nullptr)();
 }
 
@@ -200,6 +209,7 @@ void Loop::abort() {
   for (List& each : lists_) {
     while (!each.empty()) each.front().close();
   }
+  flush_access_lines();
   bury();
 }
 

@@ -12,6 +12,7 @@
 
 #include "app/call_context.hpp"
 #include "config/config.hpp"
+#include "http/access_log.hpp"
 #include "http/connection.hpp"
 #include "http/epoll_set.hpp"
 #include "http/output.hpp"
@@ -30,9 +31,9 @@ class Loop final : private PollTarget {
   using Clock = std::chrono::steady_clock;
 
   // All of them outlive the loop, which is made on its own thread. `open` counts the connections of
-  // all loops together.
+  // all loops together; `access_log`, unless null, is told of every request.
   Loop(const routing::Router& router, const config::Limits& limits, Executor& executor,
-       std::atomic<std::size_t>& open);
+       std::atomic<std::size_t>& open, AccessLog* access_log = nullptr);
   ~Loop();
 
   // Serves an accepted, non-blocking socket, which becomes the loop's. `remote`: the peer's
@@ -91,6 +92,9 @@ class Loop final : private PollTarget {
   std::uint64_t now_ns() const {
     return static_cast<std::uint64_t>(std::chrono::nanoseconds(now_.time_since_epoch()).count());
   }
+  void flush_access_lines() {
+    if (access_ != nullptr) access_->flush();
+  }
   void enter(Connection& connection, Phase phase);
   void retire(Connection& connection);
   void bury();
@@ -136,7 +140,8 @@ class Loop final : private PollTarget {
   Clock::time_point now_;
   std::uint64_t deadline_ns_ = 0;  // of a request that begins now, CLOCK_MONOTONIC
   bool stopping_ = false;
-  bool telling_ = false;  // the set holds pointers to connections
+  std::uint64_t most_requests_;  // of a connection; 0 when stopping
+  bool telling_ = false;         // the set holds pointers to connections
   std::size_t count_ = 0;
   std::atomic<std::size_t>& open_;
   std::function<void()> emptied_;
@@ -146,6 +151,7 @@ class Loop final : private PollTarget {
   // Lent to the connection that is served now.
   std::unique_ptr<char[]> read_buffer_;
   std::unique_ptr<Request> request_;
+  std::unique_ptr<AccessLines> access_;  // null: there is no access log
   AppResponse response_;
   Output output_;
   ResponseWriter writer_;

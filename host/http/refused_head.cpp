@@ -18,6 +18,7 @@ void take_accept(std::string_view line, Request& request) {
 
 void read_refused_head(std::string_view lines, Request& request) {
   request.reset();
+  request.head = lines;
   if (lines.starts_with("\r\n")) lines.remove_prefix(2);
   request.head_only = lines.starts_with("HEAD ");
   for (;;) {

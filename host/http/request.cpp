@@ -52,6 +52,7 @@ void Request::own_head() {
   rebase(path);
   rebase(query);
   for (sonicorn_field& each : fields) {
+    if (each.value.data == trace_parent_storage.data()) continue;
     each.name.data = moved(each.name.data);
     each.value.data = moved(each.value.data);
   }
@@ -66,6 +67,16 @@ void Request::own() {
   body = body_storage.view();
 }
 
+void Request::set_trace_parent(const TraceParents::Value& value) {
+  std::erase_if(fields, [](const sonicorn_field& each) {
+    const std::string_view name(each.name.data, each.name.size);
+    return is_named(name, kTraceParent) || is_named(name, "tracestate");
+  });
+  trace_parent_storage = value;
+  fields.push_back({{kTraceParent.data(), kTraceParent.size()},
+                    {trace_parent_storage.data(), trace_parent_storage.size()}});
+}
+
 std::unique_ptr<Request> Request::clone() const {
   auto copy = std::make_unique<Request>();
   copy->head_storage.assign(head);
@@ -78,6 +89,10 @@ std::unique_ptr<Request> Request::clone() const {
     const char* const stored = path_storage.data();
     if (view.data() >= stored && view.data() <= stored + path_storage.size()) {
       return {copy->path_storage.data() + (view.data() - stored), view.size()};
+    }
+    if (view.data() == trace_parent_storage.data()) {
+      copy->trace_parent_storage = trace_parent_storage;
+      return {copy->trace_parent_storage.data(), view.size()};
     }
     return view;
   };

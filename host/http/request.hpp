@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "http/trace_parent.hpp"
+
 namespace sonicorn::http {
 
 // Bytes that grow, without writing zeros first. Not thread-safe.
@@ -77,6 +79,10 @@ struct Request {
   void own_head();
   void own();
 
+  // Makes `value` the one traceparent field, without the tracestate of another; the request owns
+  // its bytes.
+  void set_trace_parent(const TraceParents::Value& value);
+
   // A copy that owns all of its bytes.
   std::unique_ptr<Request> clone() const;
 
@@ -95,6 +101,7 @@ struct Request {
   ByteBuffer body_storage;
   std::string path_storage;  // when the path had to be decoded
   std::string head_storage;
+  TraceParents::Value trace_parent_storage{};  // when it is not the client's
 };
 
 }  // namespace sonicorn::http

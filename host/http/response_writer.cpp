@@ -154,8 +154,8 @@ void ResponseWriter::write(Output& output, const Request& request, AppResponse& 
   }
 }
 
-void ResponseWriter::write_refusal(Output& output, const Refusal& refusal, bool json,
-                                   bool head_only, bool close, bool http_1_0) {
+std::size_t ResponseWriter::write_refusal(Output& output, const Refusal& refusal, bool json,
+                                          bool head_only, bool close, bool http_1_0) {
   const std::string body = body_of(refusal, json);
   char* const begin = output.reserve(512 + body.size());
   char* at = write_date(write_status(begin, refusal.status));
@@ -179,6 +179,7 @@ void ResponseWriter::write_refusal(Output& output, const Refusal& refusal, bool 
   at = put(at, kEnd);
   if (!head_only) at = put(at, body);
   output.commit(static_cast<std::size_t>(at - begin));
+  return head_only ? 0 : body.size();
 }
 
 void ResponseWriter::fill_in(AppResponse& response, const Refusal& refusal, bool json) {

@@ -35,9 +35,15 @@ class ResponseWriter {
   // after it.
   void write(Output& output, const Request& request, AppResponse& response, bool close);
 
-  // Appends a refusal, as JSON where `json`. `head_only`: without its body.
-  void write_refusal(Output& output, const Refusal& refusal, bool json, bool head_only, bool close,
-                     bool http_1_0);
+  // Whether an answer of this status to `request` may have a body.
+  static bool sends_body(const Request& request, unsigned status) {
+    return !request.head_only && status != 204 && status != 304;
+  }
+
+  // Appends a refusal, as JSON where `json`. `head_only`: without its body. Returns how many bytes
+  // of a body that are.
+  std::size_t write_refusal(Output& output, const Refusal& refusal, bool json, bool head_only,
+                            bool close, bool http_1_0);
 
   // The same as a response that an app might have written, for who has fields to add to it. The
   // memory is the response's.

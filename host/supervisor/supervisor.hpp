@@ -14,12 +14,16 @@
 
 #include "config/config.hpp"
 #include "config/load.hpp"
+#include "core/crash_report.hpp"
 #include "process/child.hpp"
 #include "supervisor/backoff.hpp"
 #include "supervisor/control.hpp"
+#include "supervisor/hooks.hpp"
 #include "supervisor/merge.hpp"
+#include "supervisor/pid_file.hpp"
 #include "supervisor/quarantine.hpp"
 #include "supervisor/serve.hpp"
+#include "supervisor/systemd.hpp"
 #include "supervisor/worker_process.hpp"
 #include "worker/listening_socket.hpp"
 
@@ -54,6 +58,7 @@ class Supervisor final : public Control {
     Backoff backoff;
     boost::asio::steady_timer timer;  // for the next start
     unsigned restarts = 0;
+    bool spawning = false;  // a hook is asked first
     std::uint64_t requests_allowed = 0;  // of the current one; 0: no limit
     Clock::duration lived{};  // what the last one that died did
   };
@@ -68,12 +73,17 @@ class Supervisor final : public Control {
 
   // supervisor.cpp: the whole
   bool open();
+  bool bind_sockets();
+  bool give_up_privileges();
+  void keep_watchdog_fed();
   void watch_signals();
   void on_signal(int number);
   void on_stop_signal(int number);
   void begin();
+  void start_all();
   void begin_stop(std::uint32_t reason, int signal, const std::string& message);
   void end_if_stopped();
+  void say_farewell();
   void finish();
   void reload_configuration(const std::string& only, std::uint32_t reason, int signal);
   void set_workers(unsigned count);
@@ -82,6 +92,7 @@ class Supervisor final : public Control {
   // workers.cpp: the workers
   std::unique_ptr<WorkerProcess> start_worker(Slot& slot);
   void start_again(Slot& slot);
+  void restart_now(Slot& slot);
   void on_message(WorkerProcess& worker, const Json& message);
   void on_prepared(WorkerProcess& worker);
   void on_serving(WorkerProcess& worker);
@@ -93,6 +104,10 @@ class Supervisor final : public Control {
   void on_leaver_ended(std::unique_ptr<WorkerProcess> worker, const WorkerProcess::End& end);
   void announce();
   void note_death(const WorkerProcess& worker, const WorkerProcess::End& end);
+  void print_backtrace(const core::CrashReport& report, const std::vector<std::byte>& record);
+  void tell_of_end(const WorkerProcess& worker, const WorkerProcess::End& end);
+  void spawn_into(Slot& slot, std::unique_ptr<WorkerProcess> Slot::*place,
+                  std::function<void(bool ok)> then);
   void on_control(const Json& message);
   void replace(Replacement wanted);
   void replace_next();
@@ -129,11 +144,15 @@ class Supervisor final : public Control {
 
   Order order_;
   config::Config config_;
+  process::Children children_;
   boost::asio::io_context io_{1};
   boost::asio::posix::stream_descriptor signals_{io_};
   boost::asio::steady_timer hard_end_{io_};
   boost::asio::steady_timer limits_timer_{io_};
-  process::Children children_;
+  Hooks hooks_;
+  Notifier notifier_;
+  boost::asio::steady_timer watchdog_timer_{io_};
+  std::optional<PidFile> pid_file_;
   std::minstd_rand chance_{std::random_device{}()};
 
   Stage stage_ = Stage::starting;

@@ -16,6 +16,7 @@
 
 #include "app/thread_role.hpp"
 #include "core/alternate_stack.hpp"
+#include "http/access_log.hpp"
 #include "http/loop.hpp"
 #include "worker/acceptor.hpp"
 
@@ -100,7 +101,7 @@ class IoThread::Impl {
     std::unique_ptr<http::Loop> loop;
     try {
       loop = std::make_unique<http::Loop>(shared_.router, shared_.limits, shared_.executor,
-                                          shared_.open);
+                                          shared_.open, http::AccessLog::of_process());
       for (const int fd : listening_) {
         acceptors_.push_back(std::make_unique<Acceptor>(*loop, fd, shared_.open, shared_.most,
                                                         [this] { return shed_elsewhere(); }));

@@ -202,7 +202,8 @@ void Server::on_signal(int number) {
   on_stop_signal(number);
 }
 
-void Server::on_stop_signal(int number) {
+// `told`: the supervisor passes on what it got, and has logged it.
+void Server::on_stop_signal(int number, bool told) {
   const auto now = Clock::now();
   const bool nothing_to_cut = stage_ == Stage::noticing ||
                               (stage_ == Stage::draining && accepting_ != 0) ||
@@ -216,8 +217,10 @@ void Server::on_stop_signal(int number) {
   signalled_ = now;
   stop_signal_ = number;
   if (stop_decided_) return;
-  log::info("{}: stopping, with {} s of grace for requests in flight", app::signal_name(number),
-            seconds(config_.grace));
+  if (!told) {
+    log::info("{}: stopping this worker, with {} s of grace for requests in flight",
+              app::signal_name(number), seconds(config_.grace));
+  }
   stop({.reason = reason_of(number), .signal_number = number, .deadline = {}, .message = {}});
 }
 

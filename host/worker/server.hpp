@@ -47,7 +47,7 @@ class Server final {
   void watch_signals();
   void watch_stray_signals();
   void on_signal(int number);
-  void on_stop_signal(int number);
+  void on_stop_signal(int number, bool told = false);
   void on_message(const nlohmann::json& message);
   void on_supervisor_gone();
   void on_stop_message(const nlohmann::json& message);

@@ -8,6 +8,7 @@
 
 #include "app/signal_guard.hpp"
 #include "core/log.hpp"
+#include "http/access_log.hpp"
 #include "process/message.hpp"
 #include "worker/server.hpp"
 
@@ -58,6 +59,9 @@ void Server::on_message(const Json& message) {
     on_ask(message);
   } else if (say == message::kQuarantine) {
     apps_->quarantine(text_in(message, "app"));
+  } else if (say == message::kReopen) {
+    log::reopen();
+    if (http::AccessLog* const access = http::AccessLog::of_process()) access->reopen();
   } else if (say == message::kLook) {
     for (const auto& thread : threads_) thread->look();
   }
@@ -77,7 +81,7 @@ void Server::on_supervisor_gone() {
 
 void Server::on_stop_message(const Json& message) {
   if (const int number = number_in<int>(message, "signal"); number != 0) {
-    return on_stop_signal(number);
+    return on_stop_signal(number, true);
   }
   if (stop_decided_) return;
   stop({.reason = number_in<std::uint32_t>(message, "reason"),
