@@ -28,7 +28,7 @@ std::string_view consequence(config::Overrun policy) {
     case config::Overrun::abandon:
       return "the server goes on without it";
     case config::Overrun::kill:
-      return "the process ends";
+      return "the worker ends";
   }
   return "";
 }
@@ -174,7 +174,10 @@ void Watchdog::tell(const Call& call, Clock::time_point now) {
       call.app, call.attribute, seconds(now - call.begun), seconds(call.limit), call.generation,
       call.thread, consequence(call.policy));
   tell_place(call);
-  if (call.policy == config::Overrun::kill) ::_exit(1);
+  if (call.policy == config::Overrun::kill) {
+    if (before_killing_) before_killing_(call);
+    ::_exit(1);
+  }
   if (call.policy == config::Overrun::abandon && call.abandon) call.abandon();
 }
 

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "app/attributes.hpp"
@@ -44,6 +45,10 @@ class Watchdog {
   ~Watchdog();
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
+
+  // `tell` is called, on the watchdog's thread, with a call whose policy is to end the process,
+  // before that ends. To be set before the first call is watched.
+  void before_killing(std::function<void(const Call&)> tell) { before_killing_ = std::move(tell); }
 
   // Watches one call that begins now. The result names it; unwatch() ends that, and says whether
   // the call was found overdue. After unwatch() returned, `abandon` is not running.
@@ -102,6 +107,7 @@ class Watchdog {
   std::uint64_t next_id_ = 1;
   std::uint64_t telling_ = 0;  // whose overrun is being told, outside the lock
   bool ending_ = false;
+  std::function<void(const Call&)> before_killing_;
   std::thread thread_;
 };
 

@@ -15,7 +15,7 @@ inline constexpr char kServe[] = "serve";
 // signal ends it at once.
 inline constexpr char kStop[] = "stop";
 // Take this text of the configuration file: "text", "only" (the app that is meant; empty: all),
-// "reason", "signal".
+// "reason", "signal", "message".
 inline constexpr char kConfigure[] = "configure";
 // Answer "what" ("apps", "metrics", "numbers" or "drain" with "app") under "id".
 inline constexpr char kAsk[] = "ask";

@@ -2,6 +2,7 @@
 
 #include <sonicorn/context.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include "app/signal_guard.hpp"
 #include "core/log.hpp"
 #include "process/message.hpp"
+#include "supervisor/privileges.hpp"
 
 namespace sonicorn::supervisor {
 
@@ -56,14 +58,27 @@ std::uint32_t reason_of(int signal_number) {
 }  // namespace
 
 Supervisor::Supervisor(Order order)
-    : order_(std::move(order)), config_(order_.config), quarantine_(config_.workers) {}
+    : order_(std::move(order)),
+      config_(order_.config),
+      hooks_(io_, children_, config_.hooks),
+      notifier_(Notifier::from_environment()),
+      quarantine_(config_.workers) {
+  // The workers may be somebody else then, and the rule is that of who started the server.
+  order_.flags.check_owners = config_.check_owners;
+}
 
 Supervisor::~Supervisor() = default;
 
 int Supervisor::run() {
   watch_signals();
   if (!open()) return 1;
-  begin();
+  hooks_.run(config::Hook::on_starting, Json::object(), [this](bool ok) {
+    if (stage_ != Stage::starting) return;
+    if (ok) return begin();
+    log::error("the hook on_starting says no, so the server does not start");
+    status_ = 1;
+    begin_stop(SONICORN_REASON_START_FAILED, 0, {});
+  });
   io_.run();
   // What is left are answers that tell the operator of the end.
   io_.restart();
@@ -72,6 +87,41 @@ int Supervisor::run() {
 }
 
 bool Supervisor::open() {
+  const auto account = find_account(config_.privileges);
+  const auto failed = [](const core::Error& error) {
+    log::error("{}", error.message);
+    return false;
+  };
+  if (!account) return failed(account.error());
+  if (config_.privileges.umask) ::umask(*config_.privileges.umask);
+  if (!bind_sockets()) return false;
+  if (order_.open_control) {
+    auto control = order_.open_control(io_, *this, config_);
+    if (!control) return failed(control.error());
+    control_ = std::move(*control);
+  }
+  if (!config_.pid_file.empty()) {
+    auto file = PidFile::write(config_.pid_file);
+    if (!file) return failed(file.error());
+    pid_file_.emplace(std::move(*file));
+  }
+  if (const auto dropped = drop_privileges(*account); !dropped) return failed(dropped.error());
+  keep_watchdog_fed();
+  return true;
+}
+
+// Those that systemd opened, or else those of the configuration.
+bool Supervisor::bind_sockets() {
+  const auto given = activated_sockets();
+  if (!given) {
+    log::error("{}", given.error().message);
+    return false;
+  }
+  for (const int descriptor : *given) {
+    sockets_.push_back(worker::ListeningSocket::adopt(
+        descriptor, worker::ListeningSocket::url_of_descriptor(descriptor)));
+  }
+  if (!given->empty()) return true;
   for (const config::Bind& bind : config_.binds) {
     auto socket = worker::ListeningSocket::bind(bind);
     if (!socket) {
@@ -80,14 +130,17 @@ bool Supervisor::open() {
     }
     sockets_.push_back(std::move(*socket));
   }
-  if (!order_.open_control) return true;
-  auto control = order_.open_control(io_, *this, config_);
-  if (!control) {
-    log::error("{}", control.error().message);
-    return false;
-  }
-  control_ = std::move(*control);
   return true;
+}
+
+void Supervisor::keep_watchdog_fed() {
+  const auto interval = notifier_.watchdog_interval();
+  if (!interval) return;
+  notifier_.ping();
+  watchdog_timer_.expires_after(*interval);
+  watchdog_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) keep_watchdog_fed();
+  });
 }
 
 void Supervisor::watch_signals() {
@@ -114,8 +167,9 @@ void Supervisor::on_signal(int number) {
       return children_.reap();
     case SIGHUP:
       log::info("SIGHUP: reading the configuration again");
-      return reload_configuration({}, SONICORN_REASON_CONFIG_CHANGED, SIGHUP);
+      return reload_configuration({}, SONICORN_REASON_CONFIG_CHANGED, SIGHUP, {});
     case SIGUSR1:
+      log::reopen();
       return each_worker([](WorkerProcess& worker) { worker.send(message::kReopen); });
     case SIGTTIN:
       return set_workers(static_cast<unsigned>(slots_.size()) + 1);
@@ -143,6 +197,8 @@ void Supervisor::on_stop_signal(int number) {
     worker.stop(reason_of(number), number, {}, stop_limit());
   });
   if (Clock::now() - stopped_at_ < kSameSignal) return;
+  log::warning("{} after {}: ending at once", app::signal_name(number),
+               app::signal_name(stop_signal_));
   hard_end_.expires_after(kAtOnce);
   hard_end_.async_wait([this, number](const boost::system::error_code& error) {
     if (error) return;
@@ -155,12 +211,7 @@ void Supervisor::begin() {
   for (unsigned index = 0; index < config_.workers.count; ++index) {
     slots_.push_back(std::make_unique<Slot>(io_, index, config_.workers));
   }
-  for (const auto& slot : slots_) {
-    slot->current = start_worker(*slot);
-    if (slot->current != nullptr) continue;
-    status_ = 1;
-    return begin_stop(SONICORN_REASON_START_FAILED, 0, {});
-  }
+  for (const auto& slot : slots_) spawn(*slot, Place::current);
 }
 
 void Supervisor::begin_stop(std::uint32_t reason, int signal, const std::string& text) {
@@ -168,10 +219,17 @@ void Supervisor::begin_stop(std::uint32_t reason, int signal, const std::string&
   stage_ = Stage::stopping;
   stop_reason_ = reason;
   limits_timer_.cancel();
+  notifier_.stopping();
   // The workers have the sockets, too, and close them when nobody waits there any more.
   for (worker::ListeningSocket& socket : sockets_) socket.let_go();
   for (const auto& slot : slots_) slot->timer.cancel();
-  each_worker([&](WorkerProcess& worker) { worker.stop(reason, signal, text, stop_limit()); });
+  each_worker([&](WorkerProcess& worker) {
+    if (worker.state() != WorkerProcess::State::stopping) {
+      hooks_.run(config::Hook::worker_stopping,
+                 {{"worker", worker.index()}, {"worker_pid", worker.pid()}}, {});
+    }
+    worker.stop(reason, signal, text, stop_limit());
+  });
   end_if_stopped();
 }
 
@@ -179,7 +237,8 @@ void Supervisor::end_if_stopped() {
   if (stage_ != Stage::stopping) return;
   bool any = false;
   each_worker([&](WorkerProcess&) { any = true; });
-  if (!any) finish();
+  if (any || std::exchange(leaving_word_, true)) return;
+  hooks_.run(config::Hook::on_exit, {{"status", status_}}, [this](bool) { finish(); });
 }
 
 void Supervisor::finish() {
@@ -194,12 +253,15 @@ void Supervisor::finish() {
     done(status_ == 0 ? "" : "it has stopped, but not cleanly; its log says why");
   }
   control_.reset();
+  pid_file_.reset();
   signals_.close();
+  watchdog_timer_.cancel();
   hard_end_.cancel();
   io_.stop();
 }
 
-void Supervisor::reload_configuration(const std::string& only, std::uint32_t reason, int signal) {
+void Supervisor::reload_configuration(const std::string& only, std::uint32_t reason, int signal,
+                                      const std::string& why) {
   if (stage_ == Stage::stopping || stage_ == Stage::done) {
     return log::info("nothing is reloaded now, because the server is stopping");
   }
@@ -219,6 +281,7 @@ void Supervisor::reload_configuration(const std::string& only, std::uint32_t rea
   if (fresh.config.binds != config_.binds) {
     log::warning("the addresses to listen on changed; they take effect when the server is restarted");
   }
+  notifier_.reloading();
   order_.text = *text;
   const unsigned workers_before = config_.workers.count;
   config_ = std::move(fresh.config);
@@ -226,9 +289,13 @@ void Supervisor::reload_configuration(const std::string& only, std::uint32_t rea
     worker.send(message::kConfigure, {{"text", order_.text},
                                       {"only", only},
                                       {"reason", reason},
-                                      {"signal", signal}});
+                                      {"signal", signal},
+                                      {"message", why}});
   });
+  hooks_.replace(config_.hooks);
+  hooks_.run(config::Hook::on_reload, {{"app", only}}, {});
   if (config_.workers.count != workers_before) set_workers(config_.workers.count);
+  if (stage_ == Stage::serving) notifier_.ready("serving, with its configuration read again");
 }
 
 void Supervisor::set_workers(unsigned count) {
@@ -237,12 +304,11 @@ void Supervisor::set_workers(unsigned count) {
   }
   if (count == 0) return log::warning("the last worker stays; SIGTERM stops the server");
   log::info("{} worker(s) instead of {}", count, slots_.size());
+  hooks_.run(config::Hook::nworkers_changed, {{"workers", count}, {"before", slots_.size()}}, {});
   while (slots_.size() < count) {
     const auto index = static_cast<unsigned>(slots_.size());
     slots_.push_back(std::make_unique<Slot>(io_, index, config_.workers));
-    Slot& slot = *slots_.back();
-    slot.current = start_worker(slot);
-    if (slot.current == nullptr) start_again(slot);
+    spawn(*slots_.back(), Place::current);
   }
   while (slots_.size() > count) {
     const std::unique_ptr<Slot> slot = std::move(slots_.back());
@@ -264,6 +330,7 @@ void Supervisor::quarantine(const std::string& app) {
       "answers 503 until 'sonicorn unquarantine {}'",
       app, config_.workers.crashes, static_cast<double>(config_.workers.crash_time.count()) / 1000.0,
       app);
+  hooks_.run(config::Hook::quarantined, {{"app", app}}, {});
   each_worker([&](WorkerProcess& worker) { worker.send(message::kQuarantine, {{"app", app}}); });
 }
 

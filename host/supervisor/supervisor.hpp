@@ -85,14 +85,20 @@ class Supervisor final : public Control {
   void end_if_stopped();
   void say_farewell();
   void finish();
-  void reload_configuration(const std::string& only, std::uint32_t reason, int signal);
+  void reload_configuration(const std::string& only, std::uint32_t reason, int signal,
+                            const std::string& message);
   void set_workers(unsigned count);
   void quarantine(const std::string& app);
 
   // workers.cpp: the workers
+  enum class Place { current, successor };
+
+  void spawn(Slot& slot, Place place);
+  void on_spawn_allowed(Slot& slot, Place place, bool ok);
+  void on_spawn_failed(Slot& slot, Place place);
   std::unique_ptr<WorkerProcess> start_worker(Slot& slot);
   void start_again(Slot& slot);
-  void restart_now(Slot& slot);
+  Slot* slot_at(unsigned index);
   void on_message(WorkerProcess& worker, const Json& message);
   void on_prepared(WorkerProcess& worker);
   void on_serving(WorkerProcess& worker);
@@ -106,8 +112,6 @@ class Supervisor final : public Control {
   void note_death(const WorkerProcess& worker, const WorkerProcess::End& end);
   void print_backtrace(const core::CrashReport& report, const std::vector<std::byte>& record);
   void tell_of_end(const WorkerProcess& worker, const WorkerProcess::End& end);
-  void spawn_into(Slot& slot, std::unique_ptr<WorkerProcess> Slot::*place,
-                  std::function<void(bool ok)> then);
   void on_control(const Json& message);
   void replace(Replacement wanted);
   void replace_next();
@@ -144,8 +148,8 @@ class Supervisor final : public Control {
 
   Order order_;
   config::Config config_;
-  process::Children children_;
   boost::asio::io_context io_{1};
+  process::Children children_;
   boost::asio::posix::stream_descriptor signals_{io_};
   boost::asio::steady_timer hard_end_{io_};
   boost::asio::steady_timer limits_timer_{io_};
@@ -158,6 +162,7 @@ class Supervisor final : public Control {
   Stage stage_ = Stage::starting;
   Clock::time_point started_ = Clock::now();
   bool draining_ = false;
+  bool leaving_word_ = false;  // on_exit runs
   int stop_signal_ = 0;  // the first
   Clock::time_point stopped_at_;
   std::uint32_t stop_reason_ = 0;

@@ -161,6 +161,7 @@ void WorkerProcess::stop(std::uint32_t reason, int signal, const std::string& te
     if (error) return;
     core::log::error("worker {} (pid {}) has not ended within {:.1f} s; it is killed", index_, pid_,
                      std::chrono::duration<double>(limit).count());
+    events_.killed(*this);
     kill();
   });
 }

@@ -45,6 +45,7 @@ class WorkerProcess {
   struct Events {
     std::function<void(WorkerProcess&, Json)> message;  // all but answers
     std::function<void(WorkerProcess&, End)> ended;     // once; may destroy it
+    std::function<void(WorkerProcess&)> killed;         // it did not stop in its time
   };
 
   // Starts the process. Errors: host.spawn, host.channel.

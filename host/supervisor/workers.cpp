@@ -9,6 +9,7 @@
 #include "app/signal_guard.hpp"
 #include "core/log.hpp"
 #include "process/message.hpp"
+#include "process/run.hpp"
 #include "supervisor/supervisor.hpp"
 
 // How the supervisor starts workers, hears from them, replaces them and takes note of their ends.
@@ -24,6 +25,7 @@ using std::chrono::milliseconds;
 
 // What a worker takes to end beyond the grace: the last calls into apps have their own deadlines.
 constexpr milliseconds kEnding{8'000};
+constexpr milliseconds kNaming{10'000};  // of functions, with much debug information
 constexpr milliseconds kLook{1'000};  // at what wears out
 // A worker answers questions beside those that it asks its apps.
 constexpr milliseconds kAnswer{3'000};
@@ -62,8 +64,10 @@ std::unique_ptr<WorkerProcess> Supervisor::start_worker(Slot& slot) {
   auto started = WorkerProcess::start(
       io_, children_, setup,
       {[this](WorkerProcess& worker, const Json& said) { on_message(worker, said); },
-       [this](WorkerProcess& worker, WorkerProcess::End end) {
-         on_ended(worker, std::move(end));
+       [this](WorkerProcess& worker, WorkerProcess::End end) { on_ended(worker, std::move(end)); },
+       [this](const WorkerProcess& worker) {
+         hooks_.run(config::Hook::worker_abort,
+                    {{"worker", worker.index()}, {"worker_pid", worker.pid()}}, {});
        }});
   if (!started) {
     log::error("worker {} cannot be started: {}", slot.index, started.error().message);
@@ -78,6 +82,37 @@ std::unique_ptr<WorkerProcess> Supervisor::start_worker(Slot& slot) {
   return std::move(*started);
 }
 
+// Once the operator's hook has agreed.
+void Supervisor::spawn(Slot& slot, Place place) {
+  if (std::exchange(slot.spawning, true)) return;
+  hooks_.run(config::Hook::pre_spawn, {{"worker", slot.index}},
+             [this, index = slot.index, place](bool ok) {
+               // The place may be gone meanwhile.
+               if (Slot* const found = slot_at(index)) on_spawn_allowed(*found, place, ok);
+             });
+}
+
+void Supervisor::on_spawn_allowed(Slot& slot, Place place, bool ok) {
+  slot.spawning = false;
+  if (stage_ == Stage::stopping || stage_ == Stage::done) return;
+  std::unique_ptr<WorkerProcess>& into = place == Place::current ? slot.current : slot.successor;
+  if (into != nullptr) return;
+  if (ok) into = start_worker(slot);
+  if (into == nullptr) return on_spawn_failed(slot, place);
+  hooks_.run(config::Hook::post_spawn, {{"worker", slot.index}, {"worker_pid", into->pid()}}, {});
+}
+
+void Supervisor::on_spawn_failed(Slot& slot, Place place) {
+  if (stage_ == Stage::starting) {
+    status_ = 1;
+    return begin_stop(SONICORN_REASON_START_FAILED, 0, {});
+  }
+  if (place == Place::current) start_again(slot);
+  if (replacing_ && to_replace_.front().index == slot.index) {
+    replaced(fmt::format("worker {} cannot be started; the log says why", slot.index));
+  }
+}
+
 // After a while, which is longer with every death.
 void Supervisor::start_again(Slot& slot) {
   ++slot.restarts;
@@ -88,9 +123,14 @@ void Supervisor::start_again(Slot& slot) {
   slot.timer.async_wait([this, &slot](const boost::system::error_code& error) {
     if (error || stage_ == Stage::stopping || slot.current != nullptr) return;
     slot.lived = {};
-    slot.current = start_worker(slot);
-    if (slot.current == nullptr) start_again(slot);
+    spawn(slot, Place::current);
   });
+}
+
+Supervisor::Slot* Supervisor::slot_at(unsigned index) {
+  const auto found = std::find_if(slots_.begin(), slots_.end(),
+                                  [&](const auto& slot) { return slot->index == index; });
+  return found == slots_.end() ? nullptr : found->get();
 }
 
 Supervisor::Slot* Supervisor::slot_of(const WorkerProcess& worker) {
@@ -149,6 +189,8 @@ bool Supervisor::all_serve() const {
 }
 
 void Supervisor::on_serving(WorkerProcess& worker) {
+  hooks_.run(config::Hook::worker_ready,
+             {{"worker", worker.index()}, {"worker_pid", worker.pid()}}, {});
   if (stage_ == Stage::starting) {
     if (all_serve()) announce();
     return;
@@ -170,11 +212,15 @@ void Supervisor::on_serving(WorkerProcess& worker) {
 
 void Supervisor::announce() {
   stage_ = Stage::serving;
+  Json urls = Json::array();
   for (const worker::ListeningSocket& socket : sockets_) {
+    urls.push_back(socket.url());
     log::info("listening on {}", socket.url());
     std::printf("Listening on %s\n", socket.url().c_str());
   }
   std::fflush(stdout);
+  hooks_.run(config::Hook::when_ready, {{"listening", urls}, {"workers", slots_.size()}}, {});
+  notifier_.ready(fmt::format("serving with {} worker(s)", slots_.size()));
   watch_limits();
 }
 
@@ -205,7 +251,7 @@ void Supervisor::on_current_ended(Slot& slot, std::unique_ptr<WorkerProcess> wor
   // Whom the kernel told of a connection that the dead one did not take, may look for it now.
   each_worker([](WorkerProcess& other) { other.send(message::kLook); });
   slot.lived = Clock::now() - worker->started();
-  if (slot.successor == nullptr) start_again(slot);
+  if (slot.successor == nullptr && !slot.spawning) start_again(slot);
 }
 
 void Supervisor::on_successor_ended(Slot& slot, std::unique_ptr<WorkerProcess> worker,
@@ -231,7 +277,11 @@ void Supervisor::on_successor_ended(Slot& slot, std::unique_ptr<WorkerProcess> w
 void Supervisor::on_leaver_ended(std::unique_ptr<WorkerProcess> worker,
                                  const WorkerProcess::End& end) {
   const bool clean = is_clean(end.wait_status);
-  if (!clean && !end.last_words.empty()) note_death(*worker, end);
+  if (!clean && !end.last_words.empty()) {
+    note_death(*worker, end);
+  } else {
+    tell_of_end(*worker, end);
+  }
   const bool was_awaited = worker.get() == awaited_;
   if (stage_ == Stage::stopping) {
     if (!clean && status_ == 0) status_ = 1;
@@ -259,13 +309,62 @@ void Supervisor::on_leaver_ended(std::unique_ptr<WorkerProcess> worker,
 void Supervisor::note_death(const WorkerProcess& worker, const WorkerProcess::End& end) {
   // Of a worker that could not start, its own errors are the last word.
   const bool told = stage_ == Stage::starting && WIFEXITED(end.wait_status);
+  std::string app = worker.blamed();
+  if (const auto report = core::parse_crash_report(end.last_words)) {
+    log::error("{}", core::summary(*report));
+    print_backtrace(*report, end.last_words);
+    if (!report->app.empty()) app = report->app;
+  }
   if (!told) {
     log::error("worker {} (pid {}) {}", worker.index(), worker.pid(), text_of(end.wait_status));
   }
-  const std::string app = worker.blamed();
+  tell_of_end(worker, end);
   if (!app.empty() && stage_ == Stage::serving && quarantine_.note(app, Clock::now())) {
     quarantine(app);
   }
+}
+
+// A child looks up the names, for that takes memory and trust in the app's file.
+void Supervisor::print_backtrace(const core::CrashReport& report,
+                                 const std::vector<std::byte>& record) {
+  const auto print = [who = report.app.empty() ? fmt::format("process {}", report.process)
+                                               : "app " + report.app](std::string_view line) {
+    log::error("{}: crashed at {}", who, line);
+  };
+  process::RunRequest request;
+  request.file = "/proc/self/exe";
+  request.argv = {"sonicorn", "crash-report"};
+  request.input.assign(reinterpret_cast<const char*>(record.data()), record.size());
+  request.limit = kNaming;
+  process::run(io_, children_, std::move(request),
+               [print, plain = core::plain_frames(report)](const process::RunEnd& end) {
+                 if (!end.ok()) {
+                   for (const std::string& line : core::to_lines(plain)) print(line);
+                   return;
+                 }
+                 std::string_view rest = end.output;
+                 while (!rest.empty()) {
+                   const std::size_t size = std::min(rest.find('\n'), rest.size());
+                   print(rest.substr(0, size));
+                   rest.remove_prefix(std::min(size + 1, rest.size()));
+                 }
+               });
+}
+
+void Supervisor::tell_of_end(const WorkerProcess& worker, const WorkerProcess::End& end) {
+  Json context = {{"worker", worker.index()}, {"worker_pid", worker.pid()}};
+  if (WIFSIGNALED(end.wait_status)) {
+    context["signal"] = app::signal_name(WTERMSIG(end.wait_status));
+  } else {
+    context["status"] = WEXITSTATUS(end.wait_status);
+  }
+  if (const auto report = core::parse_crash_report(end.last_words)) {
+    context["crash"] = {{"app", report->app},
+                        {"generation", report->generation},
+                        {"attribute", report->what},
+                        {"summary", core::summary(*report)}};
+  }
+  hooks_.run(config::Hook::worker_exit, std::move(context), {});
 }
 
 void Supervisor::on_control(const Json& said) {
@@ -273,7 +372,7 @@ void Supervisor::on_control(const Json& said) {
   const std::string text = said.value("message", std::string());
   switch (said.value("action", 0u)) {
     case SONICORN_CONTROL_RELOAD:
-      return reload_configuration(app, SONICORN_REASON_RELOAD, 0);
+      return reload_configuration(app, SONICORN_REASON_RELOAD, 0, text);
     case SONICORN_CONTROL_DRAIN:
       return each_worker([&](WorkerProcess& worker) {
         worker.ask("drain", {{"app", app}, {"message", text}}, config_.grace, [](const Json&) {});
@@ -301,17 +400,13 @@ void Supervisor::replace_next() {
   if (replacing_ || to_replace_.empty() || stage_ != Stage::serving) return;
   replacing_ = true;
   const Replacement& next = to_replace_.front();
-  const auto found = std::find_if(slots_.begin(), slots_.end(),
-                                  [&](const auto& slot) { return slot->index == next.index; });
-  if (found == slots_.end()) return replaced(fmt::format("there is no worker {}", next.index));
-  Slot& slot = **found;
-  log::info("worker {} is replaced: {}", slot.index, next.why);
-  std::unique_ptr<WorkerProcess>& place = slot.current == nullptr ? slot.current : slot.successor;
-  if (slot.current == nullptr) slot.timer.cancel();
-  place = start_worker(slot);
-  if (place != nullptr) return;
-  if (slot.current == nullptr) start_again(slot);
-  replaced(fmt::format("worker {} cannot be started; the log says why", slot.index));
+  Slot* const slot = slot_at(next.index);
+  if (slot == nullptr) return replaced(fmt::format("there is no worker {}", next.index));
+  log::info("worker {} is replaced: {}", slot->index, next.why);
+  if (slot->current != nullptr) return spawn(*slot, Place::successor);
+  // It died, and need not wait any longer.
+  slot->timer.cancel();
+  spawn(*slot, Place::current);
 }
 
 void Supervisor::replaced(const std::string& fault) {
@@ -326,6 +421,8 @@ void Supervisor::retire(std::unique_ptr<WorkerProcess> worker, std::uint32_t rea
                         const std::string& why) {
   WorkerProcess& leaver = *worker;
   leaving_.push_back(std::move(worker));
+  hooks_.run(config::Hook::worker_stopping,
+             {{"worker", leaver.index()}, {"worker_pid", leaver.pid()}, {"why", why}}, {});
   leaver.stop(reason, 0, why, stop_limit());
 }
 

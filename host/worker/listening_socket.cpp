@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -64,6 +65,19 @@ bool is_abandoned(const sockaddr_un& address) {
 }
 
 }  // namespace
+
+std::string ListeningSocket::url_of_descriptor(int descriptor) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  if (::getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
+  if (address.ss_family == AF_UNIX) {
+    return fmt::format("unix:{}", reinterpret_cast<const sockaddr_un&>(address).sun_path);
+  }
+  std::array<char, NI_MAXHOST> host{};
+  ::getnameinfo(reinterpret_cast<const sockaddr*>(&address), size, host.data(), host.size(), nullptr,
+                0, NI_NUMERICHOST);
+  return url_of(descriptor, host.data());
+}
 
 core::Result<ListeningSocket> ListeningSocket::bind(const config::Bind& bind) {
   return bind.kind == config::Bind::Kind::tcp ? bind_tcp(bind) : bind_unix(bind);

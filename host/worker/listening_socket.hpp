@@ -21,6 +21,9 @@ class ListeningSocket {
     return ListeningSocket(descriptor, std::move(url), {}, true);
   }
 
+  // The address of a bound socket, as url() gives it.
+  static std::string url_of_descriptor(int descriptor);
+
   // From now on clients may connect.
   core::Result<void> listen();
 

@@ -10,6 +10,7 @@
 #include <boost/asio/post.hpp>
 #include <cerrno>
 #include <csignal>
+#include <future>
 #include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
@@ -37,6 +38,8 @@ constexpr milliseconds kSameSignal{20};
 constexpr milliseconds kNotice{1'000};
 // For cut connections to be closed, once the grace is over.
 constexpr milliseconds kAfterGrace{200};
+// For the supervisor to hear who ended the process.
+constexpr milliseconds kLastWord{500};
 // For the watchdog to say where an overdue shutdown is.
 constexpr milliseconds kAfterDeadline{2'000};
 
@@ -155,6 +158,16 @@ bool Server::open() {
   services_->control = [this](app::ControlRequest request) {
     asio::post(io_, [this, request = std::move(request)] { on_control(request); });
   };
+  services_->watchdog.before_killing([this](const app::Watchdog::Call& call) {
+    // What is said is with the kernel when it is said; if this thread cannot say it, it waits in
+    // vain for a moment.
+    const auto said = std::make_shared<std::promise<void>>();
+    asio::post(io_, [this, said, app = call.app] {
+      say(message::kFailed, {{"app", app}});
+      said->set_value();
+    });
+    said->get_future().wait_for(kLastWord);
+  });
   services_->on_stuck = [this](const app::Watchdog::Call& call) {
     asio::post(io_, [this, call] { on_stuck(call); });
   };

@@ -105,7 +105,7 @@ void Server::on_configure(const Json& message) {
                          {.reason = number_in<std::uint32_t>(message, "reason"),
                           .signal_number = number_in<int>(message, "signal"),
                           .deadline = {},
-                          .message = {}});
+                          .message = text_in(message, "message")});
 }
 
 void Server::on_ask(const Json& message) {

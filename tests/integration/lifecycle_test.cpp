@@ -240,7 +240,11 @@ TEST_SUITE("lifecycle") {
     {
       Server server({.toml = toml});
       CHECK(!std::filesystem::is_empty(folder / "copies"));
+      // Who loads apps has the copies.
+      const pid_t worker = server.worker();
+      ::kill(worker, SIGSTOP);
       CHECK(server.stop(SIGKILL).signal == SIGKILL);
+      ::kill(worker, SIGKILL);
       server.expect_failure();
     }
     CHECK(!std::filesystem::is_empty(folder / "copies"));

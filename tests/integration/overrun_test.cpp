@@ -82,14 +82,17 @@ TEST_SUITE("overrun") {
     CHECK(fault_of_order(contract.journal("bad"), all_attributes()) == "");
   }
 
-  TEST_CASE("the policy kill ends the process") {
+  TEST_CASE("the policy kill ends the worker, and another one takes its place") {
     const Contract contract;
     Server server({.toml = two_apps(contract, {}, "kill")});
     server.expect_failure();
     contract.steer("bad", "health=hang");
-    CHECK(server.ending().status == 1);
+    CHECK(logs(server, {"worker 0", "ended with status 1"}));
     check_overrun_logged(server, "health");
-    CHECK(has_logged(server.log(), {"app bad", "the process ends"}));
+    CHECK(has_logged(server.log(), {"app bad", "the worker ends"}));
+    contract.steer("bad", "");
+    CHECK(logs(server, {"worker 0 serves"}));
+    check_good_app(server);
   }
 
   TEST_CASE("a lifecycle call that overruns is told, given up, and others are served") {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <fstream>
 #include <sstream>
 #include <stdexcept>
 #include <system_error>
@@ -129,6 +130,18 @@ void Server::wait_until_listening(std::size_t binds) {
     const Endpoint endpoint = endpoint_from(address);
     (endpoint.host.empty() ? unix_ : tcp_) = endpoint;
   }
+}
+
+std::vector<pid_t> Server::workers() const {
+  const std::string own = std::to_string(process_->id());
+  std::ifstream children("/proc/" + own + "/task/" + own + "/children");
+  std::vector<pid_t> found;
+  for (pid_t pid = 0; children >> pid;) {
+    // Hooks and the like are children, too.
+    const std::string line = read_file("/proc/" + std::to_string(pid) + "/cmdline");
+    if (line.find(std::string("\0worker\0", 8)) != std::string::npos) found.push_back(pid);
+  }
+  return found;
 }
 
 bool Server::refuses_connections() const {

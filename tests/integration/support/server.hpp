@@ -50,6 +50,10 @@ class Server {
   const Endpoint& unix_socket() const { return unix_; }
   const std::vector<std::string>& listening() const { return listening_; }
   Process& process() { return *process_; }
+  // The processes that serve, in no order; throws when they cannot be found out.
+  std::vector<pid_t> workers() const;
+  // The only one.
+  pid_t worker() const { return workers().at(0); }
   std::string log() const { return process_->errors(); }
 
   // The folder of its socket, its configuration and its private copies (in runtime/).

@@ -1,0 +1,284 @@
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <set>
+
+#include "support/contract.hpp"
+#include "support/support.hpp"
+
+// One process that keeps the workers, and what it makes of signals and of their ends.
+
+using namespace support;
+using std::string;
+
+namespace {
+
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+// Waits until it holds; false when that does not come.
+template <class Holds>
+bool comes_true(const Holds& holds, milliseconds limit = kPatience) {
+  const auto deadline = Clock::now() + limit;
+  while (!holds()) {
+    if (Clock::now() > deadline) return false;
+    ::usleep(2'000);
+  }
+  return true;
+}
+
+bool lives(pid_t process) {
+  const string status = read_file("/proc/" + std::to_string(process) + "/stat");
+  return !status.empty() && status.find(") Z ") == string::npos;
+}
+
+string crashes(std::string_view mount, std::string_view name, std::string_view settings = {}) {
+  return app_entry(mount, "crashes_inline",
+                   "name = \"" + string(name) + "\"\nsettings = { " + string(settings) + " }");
+}
+
+std::size_t descriptors_of(pid_t process) {
+  const std::filesystem::directory_iterator all("/proc/" + std::to_string(process) + "/fd");
+  return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+}
+
+constexpr const char* kOftenAllowed =
+    "threads = 1\n[workers]\ncrashes = 1000\nbackoff = 0.001\nbackoff_most = 0.01\n";
+
+}  // namespace
+
+TEST_SUITE("supervisor") {
+  TEST_CASE("the supervisor loads no app, and each worker serves") {
+    Server server({.toml = "workers = 3\n" + app_entry("/", "echo")});
+    const auto workers = server.workers();
+    CHECK(workers.size() == 3);
+    CHECK(read_file("/proc/" + std::to_string(server.process().id()) + "/maps").find("echo") ==
+          string::npos);
+    for (const pid_t worker : workers) {
+      CHECK(read_file("/proc/" + std::to_string(worker) + "/maps").find("echo") != string::npos);
+    }
+    // Whoever is left has to answer.
+    for (const pid_t worker : {workers[0], workers[1]}) ::kill(worker, SIGSTOP);
+    for (int i = 0; i < 20; ++i) CHECK(ask(server.tcp(), get("/")).status == 200);
+    for (const pid_t worker : {workers[0], workers[1]}) ::kill(worker, SIGCONT);
+  }
+
+  TEST_CASE("SIGTTIN and SIGTTOU change the number of workers, and the last one stays") {
+    Server server({.files = {mounted("/", "echo")}});
+    server.process().send_signal(SIGTTIN);
+    CHECK(comes_true([&] { return server.workers().size() == 2; }));
+    CHECK(logs(server, {"worker 1 serves"}));
+    server.process().send_signal(SIGTTOU);
+    CHECK(comes_true([&] { return server.workers().size() == 1; }));
+    server.process().send_signal(SIGTTOU);
+    CHECK(logs(server, {"the last worker stays"}));
+    CHECK(ask(server.tcp(), get("/")).status == 200);
+  }
+
+  TEST_CASE("a worker that is killed hurts only its own requests, and another takes its place") {
+    Server server({.toml = "workers = 2\nthreads = 1\n" + app_entry("/", "echo")});
+    const auto before = server.workers();
+    for (const pid_t victim : before) {
+      const auto killed = Clock::now();
+      ::kill(victim, SIGKILL);
+      CHECK(ask(server.tcp(), get("/")).status == 200);
+      CHECK(Clock::now() - killed < milliseconds(2'000));
+    }
+    CHECK(comes_true([&] {
+      const auto now = server.workers();
+      return now.size() == 2 && std::none_of(before.begin(), before.end(), [&](pid_t old) {
+               return std::find(now.begin(), now.end(), old) != now.end();
+             });
+    }));
+    CHECK(logs(server, {"SIGKILL", "worker 0"}));
+    CHECK(logs(server, {"worker 0 serves"}));
+    CHECK(logs(server, {"worker 1 serves"}));
+  }
+
+  TEST_CASE("connections wait in the kernel while the only worker is started again") {
+    Server server({.toml = "[workers]\nbackoff = 0.2\n" + app_entry("/", "echo")});
+    ::kill(server.worker(), SIGKILL);
+    CHECK(logs(server, {"started again"}));
+    CHECK(ask(server.tcp(), get("/")).status == 200);
+    CHECK(ask(server.unix_socket(), get("/")).status == 200);
+  }
+
+  TEST_CASE("when the supervisor is killed, its workers end and the address is free") {
+    const Contract contract;
+    string address;
+    std::vector<pid_t> workers;
+    {
+      Server server({.toml = "workers = 2\n" + patient_times() +
+                             contract.app("/", "contract_all", "app"),
+                     .binds = {"127.0.0.1:0"}});
+      workers = server.workers();
+      address = "127.0.0.1:" + server.tcp().port;
+      server.expect_failure();
+      server.stop(SIGKILL);
+      for (const pid_t worker : workers) {
+        CHECK(comes_true([&] { return !lives(worker); }, milliseconds(4'000)));
+      }
+    }
+    // Told, as in any other stop.
+    CHECK(contract.calls("app", "shutdown", "end").size() == 2);
+    Server next({.files = {mounted("/", "echo")}, .binds = {address}});
+    CHECK(ask(next.tcp(), get("/")).status == 200);
+  }
+
+  TEST_CASE("a hundred crashes leave nothing behind") {
+    Server server({.toml = kOftenAllowed + crashes("/", "bad") + app_entry("/good", "echo")});
+    const auto crash = [&] {
+      const pid_t before = server.worker();
+      try {
+        ask(server.tcp(), get("/segv"));
+      } catch (const std::exception&) {
+        // The answer that nobody gives.
+      }
+      CHECK(comes_true([&] {
+        const auto now = server.workers();
+        return now.size() == 1 && now[0] != before;
+      }));
+      CHECK(ask(server.tcp(), get("/good")).status == 200);
+    };
+    crash();
+    const std::size_t descriptors = descriptors_of(server.process().id());
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    constexpr int kTimes = 10;
+#else
+    constexpr int kTimes = 99;
+#endif
+    for (int i = 0; i < kTimes; ++i) crash();
+    CHECK(comes_true([&] { return descriptors_of(server.process().id()) <= descriptors; }));
+    // No zombie: every child that there is is the worker.
+    const string own = std::to_string(server.process().id());
+    CHECK(comes_true([&] {
+      const string children = read_file("/proc/" + own + "/task/" + own + "/children");
+      return children == std::to_string(server.worker()) + " ";
+    }));
+    // What dead workers had copied is gone but for the last.
+    const std::filesystem::directory_iterator copies(server.folder() / "runtime");
+    CHECK(std::distance(begin(copies), end(copies)) <= 3);
+  }
+
+  TEST_CASE("an app that keeps crashing is quarantined, and the others go on") {
+    const TemporaryFolder folder;
+    const string control = (folder / "control").string();
+    Server server({.toml = "[workers]\ncrashes = 2\ncrash_time = 600\nbackoff = 0.001\n" +
+                           crashes("/bad", "bad") + app_entry("/", "echo"),
+                   .arguments = {"--control", control}});
+    for (int i = 0; i < 3; ++i) {
+      CHECK(comes_true([&] { return ask(server.tcp(), get("/bad/")).body == "well"; }));
+      CHECK_THROWS(ask(server.tcp(), get("/bad/segv")));
+    }
+    CHECK(logs(server, {"app bad", "quarantined"}));
+    CHECK(comes_true([&] { return ask(server.tcp(), get("/bad/")).status == 503; }));
+    const Response refused = ask(server.tcp(), get("/bad/segv"));
+    CHECK(refused.status == 503);
+    CHECK(refused.has("Retry-After"));
+    CHECK(ask(server.tcp(), get("/")).status == 200);
+    CHECK(run_sonicorn({"status", "--control", control}).output.find("in quarantine: bad") !=
+          string::npos);
+    CHECK(run_sonicorn({"unquarantine", "good", "--control", control}).ending.status == 1);
+    const Outcome freed = run_sonicorn({"unquarantine", "bad", "--control", control});
+    CHECK(freed.ending.status == 0);
+    CHECK(ask(server.tcp(), get("/bad/")).body == "well");
+  }
+
+  TEST_CASE("an app that crashes when it starts again is quarantined, and the others go on") {
+    const Contract contract;
+    const string entry = contract.app("/bad", "contract_all", "bad");
+    Server server({.toml = "[workers]\ncrashes = 2\ncrash_time = 600\nbackoff = 0.001\n" +
+                           patient_times() + entry + app_entry("/", "echo")});
+    contract.steer("bad", "start=fail");
+    ::kill(server.worker(), SIGKILL);
+    CHECK(logs(server, {"app bad", "quarantined"}));
+    CHECK(comes_true([&] { return ask(server.tcp(), get("/bad")).status == 503; }));
+    CHECK(ask(server.tcp(), get("/")).status == 200);
+  }
+
+  TEST_CASE("a worker whose I/O thread is held up is replaced, and the app is named") {
+    for (const char* const how : {"loop", "deadlock"}) {
+      CAPTURE(string(how));
+      Server server({.toml = "threads = 1\ngrace = 1\n[limits]\nloop_time = 0.5\n" +
+                             crashes("/", "bad")});
+      server.expect_failure();
+      const pid_t before = server.worker();
+      Client stuck(server.tcp());
+      stuck.send(get("/" + string(how)));
+      CHECK(logs(server, {"app bad", "on_request holds up an I/O thread"}));
+      CHECK(logs(server, {"app bad", "is at", how == string("loop") ? "spin" : "lock_twice"}));
+      CHECK(logs(server, {"worker 0 is replaced"}));
+      CHECK(comes_true([&] { return !lives(before); }));
+      CHECK(ask(server.tcp(), get("/")).body == "well");
+    }
+  }
+
+  TEST_CASE("a worker is recycled after so many requests, and no request is lost") {
+    Server server({.toml = "threads = 1\n[workers]\nmax_requests = 50\n" +
+                           app_entry("/", "echo")});
+    const pid_t before = server.worker();
+    for (int i = 0; i < 60; ++i) REQUIRE(ask(server.tcp(), get("/")).status == 200);
+    CHECK(comes_true([&] {
+      REQUIRE(ask(server.tcp(), get("/")).status == 200);
+      const auto now = server.workers();
+      return now.size() == 1 && now[0] != before;
+    }));
+    CHECK(logs(server, {"worker 0 is replaced", "requests"}));
+  }
+
+  TEST_CASE("a worker is recycled when it has too much memory") {
+    Server server({.toml = "threads = 1\n[workers]\nmax_memory = 400_000_000\n" +
+                           crashes("/", "greedy")});
+    const pid_t before = server.worker();
+    CHECK(ask(server.tcp(), get("/memory")).body == "well");
+    CHECK(logs(server, {"worker 0 is replaced", "max_memory"}));
+    CHECK(comes_true([&] { return !lives(before); }));
+    CHECK(ask(server.tcp(), get("/")).body == "well");
+  }
+
+  TEST_CASE("each way to end the process is told with the app, its generation and its place") {
+    struct Case {
+      const char* path;
+      const char* how;
+    };
+    for (const Case& each : {Case{"segv", "SIGSEGV"}, Case{"abort", "SIGABRT"},
+                             Case{"exit3", "exit"}, Case{"overflow", "stack overflow"},
+                             Case{"throw-in-thread", "SIGABRT"},
+                             Case{"segv-in-own-thread", "SIGSEGV"}}) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+      // Sanitizers take these signals for themselves.
+      if (string(each.path) != "exit3") continue;
+#endif
+      CAPTURE(string(each.path));
+      for (const char* const fixture_name : {"crashes", "crashes_inline"}) {
+        CAPTURE(string(fixture_name));
+        Server server({.toml = kOftenAllowed +
+                               app_entry("/", fixture_name, "name = \"bad\"\n")});
+        server.expect_failure();
+        CHECK_THROWS(ask(server.tcp(), get("/" + string(each.path))));
+        CHECK(logs(server, {"app bad", each.how, "generation 1"}));
+        CHECK(logs(server, {"app bad: crashed at", "#"}));
+        CHECK(ask(server.tcp(), get("/")).body == "well");
+      }
+    }
+  }
+
+  TEST_CASE("an app that crashes in the first start keeps the server from starting") {
+    const TemporaryFolder folder;
+    write_file(folder / "toml",
+               "load_time = 60\n" + crashes("/", "bad", "in = \"start\", how = \"exit\""));
+    const Outcome outcome = run_sonicorn(
+        {"serve", "--bind", "127.0.0.1:0", "-c", (folder / "toml").string()});
+    CHECK(outcome.ending.status == 1);
+    CHECK(has_logged(outcome.errors, {"app bad", "start", "exit"}));
+  }
+
+  TEST_CASE("an app that crashes in its shutdown ends the server with status 1, and is named") {
+    Server server({.toml = crashes("/", "bad", "in = \"shutdown\", how = \"exit\"")});
+    server.expect_failure();
+    CHECK(server.stop().status == 1);
+    CHECK(has_logged(server.log(), {"app bad", "shutdown", "exit"}));
+  }
+}
