@@ -86,7 +86,7 @@ std::vector<std::string> environment_with(
                                       [name](const auto& each) { return each.first == name; });
     if (!replaced) all.emplace_back(text);
   }
-  for (const auto& [name, value] : added) all.push_back(name + "=" + value);
+  for (const auto& [name, value] : added) all.push_back(fmt::format("{}={}", name, value));
   return all;
 }
 

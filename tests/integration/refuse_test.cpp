@@ -1,3 +1,6 @@
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "support/support.hpp"
@@ -35,6 +38,39 @@ string refusal_of(const string& name) {
 }  // namespace
 
 TEST_SUITE("refuse") {
+  TEST_CASE("an app file or folder that others may change is refused where that is asked for") {
+    const TemporaryFolder folder;
+    const auto inner = folder / "inner";
+    std::filesystem::create_directory(inner);
+    const string app = inner / "start_fails.so";
+    std::filesystem::copy_file(fixture("start_fails"), app);
+    // The app would be loaded, and then refuses by itself.
+    const auto refusal = [&](const string& flag) {
+      const Outcome outcome = run_sonicorn({"serve", app, "--bind", "127.0.0.1:0", flag});
+      CHECK(outcome.ending.status == 1);
+      return outcome.errors;
+    };
+    const string loaded = "the database is away";
+    ::chmod(app.c_str(), 0755);
+    ::chmod(inner.c_str(), 0755);
+    CHECK(refusal("--check-owners").find(loaded) != string::npos);
+    ::chmod(app.c_str(), 0775);
+    const string file = refusal("--check-owners");
+    CHECK_MESSAGE(file.find("chmod go-w " + app) != string::npos, file);
+    CHECK(file.find(loaded) == string::npos);
+    CHECK(refusal("--no-check-owners").find(loaded) != string::npos);
+    ::chmod(app.c_str(), 0755);
+    ::chmod(inner.c_str(), 01777);
+    const string sticky = refusal("--check-owners");
+    CHECK_MESSAGE(sticky.find(inner.string() + " may be written to by everybody") != string::npos,
+                  sticky);
+    if (::geteuid() == 0) {
+      CHECK(refusal("--log-level=info").find(loaded) == string::npos);
+    } else {
+      CHECK(refusal("--log-level=info").find(loaded) != string::npos);
+    }
+  }
+
   TEST_CASE("an app that cannot be loaded is refused before anything is bound") {
     const std::vector<std::pair<string, string>> expected{
         {"wrong_major", "2"},
