@@ -64,6 +64,17 @@ TEST_SUITE("app.metrics") {
     CHECK(count(text, "took_seconds_bucket") == 12);
   }
 
+  TEST_CASE("what the logs have dropped is in the text of every server") {
+    const std::string text = Metrics().text();
+    CAPTURE(text);
+    for (const std::string name :
+         {"sonicorn_log_lines_dropped_total", "sonicorn_access_log_lines_dropped_total"}) {
+      CHECK(count(text, "# HELP " + name + " ") == 1);
+      CHECK(has_line(text, "# TYPE " + name + " counter"));
+      CHECK(text.find("\n" + name + " ") != std::string::npos);
+    }
+  }
+
   TEST_CASE("the same name of the same app is the same metric, of another app one more sample") {
     Metrics metrics;
     auto* const first = metrics.get("a", kCounter, "seen", "One.");
@@ -90,7 +101,7 @@ TEST_SUITE("app.metrics") {
     }
     CHECK(metrics.get("a", kCounter, std::string(201, 'a'), "") == nullptr);
     CHECK(metrics.get("a", kCounter, std::string_view("a\0b", 3), "") == nullptr);
-    CHECK(metrics.text().empty());
+    CHECK(metrics.text() == Metrics().text());
     for (const std::string& name :
          {std::string(200, 'a'), std::string("_"), std::string("_9"), std::string("sonicorn")}) {
       CAPTURE(name);

@@ -51,6 +51,10 @@ load_time = 2
 skip_broken = true
 runtime_dir = "run"
 log_level = "debug"
+log_format = "json"
+log_file = "log/server.log"
+access_log = "/var/log/access.log"
+access_log_format = "common"
 without = ["reload", "bus/1"]
 admin = "run/admin.sock"
 [lifecycle]
@@ -96,6 +100,10 @@ database = "todo.db"
   CHECK(config.skip_broken);
   CHECK(config.runtime_dir == "etc/run");
   CHECK(config.log_level == core::log::Level::debug);
+  CHECK(config.log_format == core::log::Format::json);
+  CHECK(config.log_file == "etc/log/server.log");
+  CHECK(config.access_log == "/var/log/access.log");
+  CHECK(config.access_log_format == AccessLogFormat::common);
   CHECK(config.without == std::vector<std::string>{"reload", "bus/1"});
   CHECK(config.admin == "etc/run/admin.sock");
   CHECK(config.lifecycle.start_time == milliseconds(6000));
@@ -198,6 +206,13 @@ TEST_CASE("a wrong type is named with what is allowed") {
   only_error("grace = true", "config.wrong_type");
   only_error("skip_broken = 1", "config.wrong_type");
   only_error("log_level = 1", "config.wrong_type");
+  CHECK(only_error("log_format = true", "config.wrong_type") ==
+        "etc/app.toml:1:14: log_format is true or false; allowed is \"text\" or \"json\"");
+  only_error("log_file = 2", "config.wrong_type");
+  CHECK(only_error("access_log = true", "config.wrong_type") ==
+        "etc/app.toml:1:14: access_log is true or false; allowed is the path of a file, in quotes, "
+        "or \"-\" for standard output");
+  only_error("access_log_format = 1", "config.wrong_type");
   only_error("bind = 8000", "config.wrong_type");
   only_error("bind = [8000]", "config.wrong_type");
   only_error("limits = 1", "config.wrong_type");
@@ -218,9 +233,22 @@ TEST_CASE("a value out of range is named with what is allowed") {
   only_error("runtime_dir = \"a\\u0000b\"", "config.out_of_range");
   CHECK(only_error("log_level = \"warn\"", "config.out_of_range") ==
         "etc/app.toml:1:13: log_level is \"warn\"; did you mean \"warning\"?");
+  CHECK(only_error("log_format = \"jsonl\"", "config.out_of_range") ==
+        "etc/app.toml:1:14: log_format is \"jsonl\"; did you mean \"json\"?");
+  CHECK(only_error("access_log_format = \"clf\"", "config.out_of_range") ==
+        "etc/app.toml:1:21: access_log_format is \"clf\"; known here: common, combined, json");
+  only_error("log_file = \"\"", "config.out_of_range");
+  only_error("access_log = \"\"", "config.out_of_range");
   CHECK(only_error("[limits]\nbody = -1", "config.out_of_range") ==
         "etc/app.toml:2:8: limits.body is -1; allowed is a whole number of bytes from 0 to "
         "17179869184");
+}
+
+TEST_CASE("standard output is not a file of the folder") {
+  const Outcome outcome = read("access_log = \"-\"");
+  REQUIRE(outcome.errors.empty());
+  CHECK(outcome.config.access_log == "-");
+  CHECK(outcome.config.access_log_format == AccessLogFormat::combined);
 }
 
 TEST_CASE("a bad address, mount or name is refused where it stands") {

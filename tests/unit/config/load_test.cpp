@@ -56,12 +56,17 @@ TEST_CASE("the command line wins over the file, and its apps are added") {
   Flags flags;
   flags.file = folder.write("c.toml",
                             "bind = \"127.0.0.1:81\"\nthreads = 3\ngrace = 4\n"
-                            "log_level = \"error\"\n[[app]]\nfile = \"a.so\"");
+                            "log_level = \"error\"\naccess_log = \"a\"\nlog_file = \"b\"\n"
+                            "[[app]]\nfile = \"a.so\"");
   flags.apps = {"/b=" + b};
   flags.binds = {"127.0.0.1:82", "127.0.0.1:0", "127.0.0.1:0"};
   flags.threads = "5";
   flags.skip_broken = true;
   flags.log_level = "debug";
+  flags.log_format = "json";
+  flags.log_file = "log";
+  flags.access_log = "-";
+  flags.access_log_format = "common";
   const Loaded loaded = load(flags);
   REQUIRE(loaded.errors.empty());
   CHECK(loaded.config.binds.size() == 3);
@@ -70,6 +75,10 @@ TEST_CASE("the command line wins over the file, and its apps are added") {
   CHECK(loaded.config.grace == std::chrono::seconds(4));
   CHECK(loaded.config.skip_broken);
   CHECK(loaded.config.log_level == core::log::Level::debug);
+  CHECK(loaded.config.log_format == core::log::Format::json);
+  CHECK(loaded.config.log_file == "log");
+  CHECK(loaded.config.access_log == "-");
+  CHECK(loaded.config.access_log_format == AccessLogFormat::common);
   REQUIRE(loaded.config.apps.size() == 2);
   CHECK(loaded.config.apps[0].file == folder.path() / "a.so");
   CHECK(loaded.config.apps[1].mount == "/b");
@@ -104,10 +113,13 @@ TEST_CASE("everything that is wrong on the command line is reported at once") {
   flags.blocking_threads = "0";
   flags.grace = "-1";
   flags.log_level = "loud";
+  flags.log_format = "xml";
+  flags.access_log_format = "short";
   CHECK(ids(load(flags)) == std::vector<std::string_view>{
                                 "config.duplicate_app", "config.missing_file", "config.bad_mount",
                                 "config.bad_flag", "config.duplicate_bind", "config.bad_flag",
-                                "config.bad_flag", "config.bad_flag", "config.bad_flag"});
+                                "config.bad_flag", "config.bad_flag", "config.bad_flag",
+                                "config.bad_flag", "config.bad_flag"});
 }
 
 TEST_CASE("an app of the file is not mounted again by the command line") {
