@@ -26,7 +26,7 @@ bool open_log(const config::Config& config) {
   if (opened) return true;
   print_errors(std::array{core::host_error(
       opened.error().id,
-      fmt::format("the log file {}; name another one (--log-file)", opened.error().message))});
+      fmt::format("the log {}; name another file (--log-file)", opened.error().message))});
   return false;
 }
 

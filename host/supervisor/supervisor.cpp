@@ -55,6 +55,26 @@ std::uint32_t reason_of(int signal_number) {
   }
 }
 
+// For hooks.
+const char* name_of_reason(std::uint32_t reason) {
+  switch (reason) {
+    case SONICORN_REASON_TERM:
+      return "SIGTERM";
+    case SONICORN_REASON_INT:
+      return "SIGINT";
+    case SONICORN_REASON_QUIT:
+      return "SIGQUIT";
+    case SONICORN_REASON_CONFIG_CHANGED:
+      return "SIGHUP";
+    case SONICORN_REASON_RELOAD:
+      return "an app asked for it";
+    case SONICORN_REASON_START_FAILED:
+      return "the start failed";
+    default:
+      return "the operator or an app asked for it";
+  }
+}
+
 }  // namespace
 
 Supervisor::Supervisor(Order order)
@@ -71,11 +91,16 @@ Supervisor::~Supervisor() = default;
 
 int Supervisor::run() {
   watch_signals();
-  if (!open()) return 1;
-  hooks_.run(config::Hook::on_starting, Json::object(), [this](bool ok) {
+  // Before anybody is started who could take them as meant for himself.
+  const auto given = activated_sockets();
+  if (!given) {
+    log::error("{}", given.error().message);
+    return 1;
+  }
+  hooks_.run(config::Hook::on_starting, Json::object(), [this, given = *given](bool ok) {
     if (stage_ != Stage::starting) return;
-    if (ok) return begin();
-    log::error("the hook on_starting says no, so the server does not start");
+    if (!ok) log::error("the hook on_starting says no, so the server does not start");
+    if (ok && open(given)) return begin();
     status_ = 1;
     begin_stop(SONICORN_REASON_START_FAILED, 0, {});
   });
@@ -86,7 +111,17 @@ int Supervisor::run() {
   return status_;
 }
 
-bool Supervisor::open() {
+// A failure that the operator calls fatal is one of the server.
+void Supervisor::tell(config::Hook hook, Json context) {
+  hooks_.run(hook, std::move(context), [this, hook](bool ok) {
+    if (ok || stage_ == Stage::stopping || stage_ == Stage::done) return;
+    log::error("the hook {} failed and is fatal, so the server stops", config::name_of(hook));
+    status_ = 1;
+    begin_stop(SONICORN_REASON_ADMIN_STOP, 0, {});
+  });
+}
+
+bool Supervisor::open(const std::vector<int>& given) {
   const auto account = find_account(config_.privileges);
   const auto failed = [](const core::Error& error) {
     log::error("{}", error.message);
@@ -94,7 +129,7 @@ bool Supervisor::open() {
   };
   if (!account) return failed(account.error());
   if (config_.privileges.umask) ::umask(*config_.privileges.umask);
-  if (!bind_sockets()) return false;
+  if (!bind_sockets(given)) return false;
   if (order_.open_control) {
     auto control = order_.open_control(io_, *this, config_);
     if (!control) return failed(control.error());
@@ -111,17 +146,12 @@ bool Supervisor::open() {
 }
 
 // Those that systemd opened, or else those of the configuration.
-bool Supervisor::bind_sockets() {
-  const auto given = activated_sockets();
-  if (!given) {
-    log::error("{}", given.error().message);
-    return false;
-  }
-  for (const int descriptor : *given) {
+bool Supervisor::bind_sockets(const std::vector<int>& given) {
+  for (const int descriptor : given) {
     sockets_.push_back(worker::ListeningSocket::adopt(
         descriptor, worker::ListeningSocket::url_of_descriptor(descriptor)));
   }
-  if (!given->empty()) return true;
+  if (!given.empty()) return true;
   for (const config::Bind& bind : config_.binds) {
     auto socket = worker::ListeningSocket::bind(bind);
     if (!socket) {
@@ -196,7 +226,7 @@ void Supervisor::on_stop_signal(int number) {
   each_worker([&](WorkerProcess& worker) {
     worker.stop(reason_of(number), number, {}, stop_limit());
   });
-  if (Clock::now() - stopped_at_ < kSameSignal) return;
+  if (number == stop_signal_ && Clock::now() - stopped_at_ < kSameSignal) return;
   log::warning("{} after {}: ending at once", app::signal_name(number),
                app::signal_name(stop_signal_));
   hard_end_.expires_after(kAtOnce);
@@ -225,8 +255,10 @@ void Supervisor::begin_stop(std::uint32_t reason, int signal, const std::string&
   for (const auto& slot : slots_) slot->timer.cancel();
   each_worker([&](WorkerProcess& worker) {
     if (worker.state() != WorkerProcess::State::stopping) {
-      hooks_.run(config::Hook::worker_stopping,
-                 {{"worker", worker.index()}, {"worker_pid", worker.pid()}}, {});
+      tell(config::Hook::worker_stopping,
+                 {{"worker", worker.index()},
+                  {"worker_pid", worker.pid()},
+                  {"reason", name_of_reason(reason)}});
     }
     worker.stop(reason, signal, text, stop_limit());
   });
@@ -276,7 +308,8 @@ void Supervisor::reload_configuration(const std::string& only, std::uint32_t rea
   }
   for (const core::Error& error : errors) log::error("{}", error.message);
   if (!errors.empty()) {
-    return log::error("nothing was reloaded: mend the configuration and send SIGHUP again");
+    log::error("nothing was reloaded: mend the configuration and send SIGHUP again");
+    return tell(config::Hook::on_reload, {{"ok", false}, {"reason", name_of_reason(reason)}});
   }
   if (fresh.config.binds != config_.binds) {
     log::warning("the addresses to listen on changed; they take effect when the server is restarted");
@@ -293,7 +326,7 @@ void Supervisor::reload_configuration(const std::string& only, std::uint32_t rea
                                       {"message", why}});
   });
   hooks_.replace(config_.hooks);
-  hooks_.run(config::Hook::on_reload, {{"app", only}}, {});
+  tell(config::Hook::on_reload, {{"ok", true}, {"reason", name_of_reason(reason)}});
   if (config_.workers.count != workers_before) set_workers(config_.workers.count);
   if (stage_ == Stage::serving) notifier_.ready("serving, with its configuration read again");
 }
@@ -304,7 +337,7 @@ void Supervisor::set_workers(unsigned count) {
   }
   if (count == 0) return log::warning("the last worker stays; SIGTERM stops the server");
   log::info("{} worker(s) instead of {}", count, slots_.size());
-  hooks_.run(config::Hook::nworkers_changed, {{"workers", count}, {"before", slots_.size()}}, {});
+  tell(config::Hook::nworkers_changed, {{"workers", count}, {"before", slots_.size()}});
   while (slots_.size() < count) {
     const auto index = static_cast<unsigned>(slots_.size());
     slots_.push_back(std::make_unique<Slot>(io_, index, config_.workers));
@@ -325,12 +358,14 @@ void Supervisor::set_workers(unsigned count) {
 }
 
 void Supervisor::quarantine(const std::string& app) {
+  const double crash_seconds = static_cast<double>(config_.workers.crash_time.count()) / 1000.0;
   log::error(
       "app {}: it ended workers more than {} times within {:g} s, so it is quarantined: its mount "
       "answers 503 until 'sonicorn unquarantine {}'",
-      app, config_.workers.crashes, static_cast<double>(config_.workers.crash_time.count()) / 1000.0,
-      app);
-  hooks_.run(config::Hook::quarantined, {{"app", app}}, {});
+      app, config_.workers.crashes, crash_seconds, app);
+  tell(config::Hook::quarantined, {{"app", app},
+                                   {"crashes", config_.workers.crashes},
+                                   {"seconds", crash_seconds}});
   each_worker([&](WorkerProcess& worker) { worker.send(message::kQuarantine, {{"app", app}}); });
 }
 

@@ -72,18 +72,16 @@ class Supervisor final : public Control {
   };
 
   // supervisor.cpp: the whole
-  bool open();
-  bool bind_sockets();
-  bool give_up_privileges();
+  bool open(const std::vector<int>& given);
+  void tell(config::Hook hook, Json context);
+  bool bind_sockets(const std::vector<int>& given);
   void keep_watchdog_fed();
   void watch_signals();
   void on_signal(int number);
   void on_stop_signal(int number);
   void begin();
-  void start_all();
   void begin_stop(std::uint32_t reason, int signal, const std::string& message);
   void end_if_stopped();
-  void say_farewell();
   void finish();
   void reload_configuration(const std::string& only, std::uint32_t reason, int signal,
                             const std::string& message);

@@ -66,8 +66,10 @@ std::unique_ptr<WorkerProcess> Supervisor::start_worker(Slot& slot) {
       {[this](WorkerProcess& worker, const Json& said) { on_message(worker, said); },
        [this](WorkerProcess& worker, WorkerProcess::End end) { on_ended(worker, std::move(end)); },
        [this](const WorkerProcess& worker) {
-         hooks_.run(config::Hook::worker_abort,
-                    {{"worker", worker.index()}, {"worker_pid", worker.pid()}}, {});
+         tell(config::Hook::worker_abort,
+                    {{"worker", worker.index()},
+                     {"worker_pid", worker.pid()},
+                     {"reason", "it did not end in its time"}});
        }});
   if (!started) {
     log::error("worker {} cannot be started: {}", slot.index, started.error().message);
@@ -99,7 +101,7 @@ void Supervisor::on_spawn_allowed(Slot& slot, Place place, bool ok) {
   if (into != nullptr) return;
   if (ok) into = start_worker(slot);
   if (into == nullptr) return on_spawn_failed(slot, place);
-  hooks_.run(config::Hook::post_spawn, {{"worker", slot.index}, {"worker_pid", into->pid()}}, {});
+  tell(config::Hook::post_spawn, {{"worker", slot.index}, {"worker_pid", into->pid()}});
 }
 
 void Supervisor::on_spawn_failed(Slot& slot, Place place) {
@@ -189,8 +191,8 @@ bool Supervisor::all_serve() const {
 }
 
 void Supervisor::on_serving(WorkerProcess& worker) {
-  hooks_.run(config::Hook::worker_ready,
-             {{"worker", worker.index()}, {"worker_pid", worker.pid()}}, {});
+  tell(config::Hook::worker_ready,
+             {{"worker", worker.index()}, {"worker_pid", worker.pid()}});
   if (stage_ == Stage::starting) {
     if (all_serve()) announce();
     return;
@@ -219,7 +221,7 @@ void Supervisor::announce() {
     std::printf("Listening on %s\n", socket.url().c_str());
   }
   std::fflush(stdout);
-  hooks_.run(config::Hook::when_ready, {{"listening", urls}, {"workers", slots_.size()}}, {});
+  tell(config::Hook::when_ready, {{"addresses", urls}, {"workers", slots_.size()}});
   notifier_.ready(fmt::format("serving with {} worker(s)", slots_.size()));
   watch_limits();
 }
@@ -362,9 +364,10 @@ void Supervisor::tell_of_end(const WorkerProcess& worker, const WorkerProcess::E
     context["crash"] = {{"app", report->app},
                         {"generation", report->generation},
                         {"attribute", report->what},
+                        {"signal", report->signal != 0 ? app::signal_name(report->signal) : "exit"},
                         {"summary", core::summary(*report)}};
   }
-  hooks_.run(config::Hook::worker_exit, std::move(context), {});
+  tell(config::Hook::worker_exit, std::move(context));
 }
 
 void Supervisor::on_control(const Json& said) {
@@ -421,8 +424,8 @@ void Supervisor::retire(std::unique_ptr<WorkerProcess> worker, std::uint32_t rea
                         const std::string& why) {
   WorkerProcess& leaver = *worker;
   leaving_.push_back(std::move(worker));
-  hooks_.run(config::Hook::worker_stopping,
-             {{"worker", leaver.index()}, {"worker_pid", leaver.pid()}, {"why", why}}, {});
+  tell(config::Hook::worker_stopping,
+             {{"worker", leaver.index()}, {"worker_pid", leaver.pid()}, {"reason", why}});
   leaver.stop(reason, 0, why, stop_limit());
 }
 

@@ -148,6 +148,7 @@ bool Server::open() {
   services_->stop_signals = bit(SIGTERM) | bit(SIGINT) | bit(SIGQUIT);
   services_->stop_reasons = bit(SONICORN_REASON_TERM) | bit(SONICORN_REASON_INT) |
                             bit(SONICORN_REASON_QUIT) | bit(SONICORN_REASON_ADMIN_STOP) |
+                            bit(SONICORN_REASON_MAX_REQUESTS) |
                             bit(SONICORN_REASON_START_FAILED);
   services_->shutdown_not_on = SONICORN_SHUTDOWN_NOT_ON_KILL | SONICORN_SHUTDOWN_NOT_ON_CRASH |
                                SONICORN_SHUTDOWN_NOT_ON_SECOND_SIGNAL |

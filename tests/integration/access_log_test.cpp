@@ -36,7 +36,7 @@ std::vector<Json> json_lines(const std::filesystem::path& file) {
 class Logged {
  public:
   explicit Logged(const string& format, const string& more = {})
-      : server_({.toml = "access_log = \"access.log\"\naccess_log_format = \"" + format + "\"\n" +
+      : server_({.toml = "threads = 1\naccess_log = \"access.log\"\naccess_log_format = \"" + format + "\"\n" +
                          more + app_entry("/", "echo", "name = \"echo\"\n") +
                          app_entry("/pool", "echo_pool", "name = \"pool\"\n")}) {}
 
@@ -230,7 +230,9 @@ TEST_SUITE("access_log") {
     CHECK(lines[1]["request"] == "GET /bad\x01 HTTP/1.1");
     CHECK(lines[1]["app"].is_null());
     CHECK(lines[2]["status"] == 414);
-    CHECK(lines[2]["request"].get<string>().size() <= 8192);
+    // Too long a line is not always there to be shown when it is refused.
+    const Json& refused = lines[2]["request"];
+    CHECK((refused.is_null() || refused.get<string>().size() <= 8192));
     CHECK(lines[3]["status"] == 200);
     CHECK(lines[4]["status"] == 408);
     CHECK(lines[4]["request"] == "GET /second HTTP/1.1");

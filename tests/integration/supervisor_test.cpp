@@ -189,8 +189,9 @@ TEST_SUITE("supervisor") {
   TEST_CASE("an app that crashes when it starts again is quarantined, and the others go on") {
     const Contract contract;
     const string entry = contract.app("/bad", "contract_all", "bad");
-    Server server({.toml = "[workers]\ncrashes = 2\ncrash_time = 600\nbackoff = 0.001\n" +
-                           patient_times() + entry + app_entry("/", "echo")});
+    Server server({.toml = patient_times() +
+                           "[workers]\ncrashes = 2\ncrash_time = 600\nbackoff = 0.001\n" + entry +
+                           app_entry("/", "echo")});
     contract.steer("bad", "start=fail");
     ::kill(server.worker(), SIGKILL);
     CHECK(logs(server, {"app bad", "quarantined"}));

@@ -105,7 +105,7 @@ database = "todo.db"
   CHECK(config.access_log == "/var/log/access.log");
   CHECK(config.access_log_format == AccessLogFormat::common);
   CHECK(config.without == std::vector<std::string>{"reload", "bus/1"});
-  CHECK(config.admin == "etc/run/admin.sock");
+  CHECK(config.control == "etc/run/admin.sock");
   CHECK(config.lifecycle.start_time == milliseconds(6000));
   CHECK(config.lifecycle.call_time == milliseconds(7000));
   CHECK(config.lifecycle.health_time == milliseconds(8000));

@@ -63,4 +63,31 @@ TEST_SUITE("routing") {
     CHECK(router.add(*second));
     CHECK(router.find("/a") == second.get());
   }
+
+  TEST_CASE("under a closed mount nobody is found, but for apps with longer mounts") {
+    const auto root = mounted("");
+    const auto below = mounted("/a/b");
+    Router router;
+    REQUIRE(router.add(*root));
+    REQUIRE(router.add(*below));
+    router.close("/a", false);
+    CHECK(router.find("/a") == nullptr);
+    CHECK(router.is_closed("/a"));
+    CHECK(router.find("/a/x") == nullptr);
+    CHECK(router.find("/a/b/x") == below.get());
+    CHECK(router.find("/ab") == root.get());
+    CHECK(!router.is_closed("/ab"));
+  }
+
+  TEST_CASE("where a filter is missing nobody under its mount is found") {
+    const auto root = mounted("");
+    const auto below = mounted("/a/b");
+    Router router;
+    REQUIRE(router.add(*root));
+    REQUIRE(router.add(*below));
+    router.close("/a", true);
+    CHECK(router.find("/a/b/x") == nullptr);
+    CHECK(router.is_closed("/a/b/x"));
+    CHECK(router.find("/x") == root.get());
+  }
 }
