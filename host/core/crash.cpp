@@ -65,24 +65,24 @@ class Output {
     used_ += size;
   }
 
-  // Waits for room a little, but never for a reader that does not read.
+  // Waits for room a little, but never for a reader that does not read: then the rest is lost.
   void flush() {
     std::size_t written = 0;
-    while (written < used_) {
+    while (written < used_ && file_ >= 0) {
       pollfd room{file_, POLLOUT, 0};
       const int ready = ::poll(&room, 1, kPatience);
       if (ready < 0 && errno == EINTR) continue;
-      if (ready <= 0) break;
-      const ssize_t done = ::write(file_, chunk_.data() + written, used_ - written);
-      if (done < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-      if (done <= 0) break;
-      written += static_cast<std::size_t>(done);
+      const ssize_t done =
+          ready <= 0 ? -1 : ::write(file_, chunk_.data() + written, used_ - written);
+      if (ready > 0 && done < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+      if (done <= 0) file_ = -1;
+      if (done > 0) written += static_cast<std::size_t>(done);
     }
     used_ = 0;
   }
 
  private:
-  int file_;
+  int file_;  // -1: it takes no more
   std::size_t used_ = 0;
   std::array<char, PIPE_BUF> chunk_;
 };
@@ -199,8 +199,8 @@ void look_at_stack(ucontext_t& context) {
 bool become_reporter(pid_t thread) {
   pid_t nobody = 0;
   if (reporter.compare_exchange_strong(nobody, thread)) return true;
-  while (nobody != thread) ::pause();
-  return false;
+  if (nobody == thread) return false;
+  for (;;) ::pause();
 }
 
 void tell_signal(int signal, const siginfo_t& info, const ucontext_t& context) {

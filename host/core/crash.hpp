@@ -6,8 +6,9 @@ namespace sonicorn::core {
 
 // From now on SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS and SIGTRAP have the process write a
 // report to `report` before it dies by that signal: the default action follows, and with it the
-// core dump. `report` is a pipe or a file, stays open, and is closed on exec. A pipe that has no
-// room for a second loses the rest of the report; a report has at most 80 KiB and usually 10.
+// core dump. `report` is a pipe or a file, stays open, and is closed on exec. A report is
+// smaller than 60 KiB, which an empty pipe takes, usually smaller than 10; of a pipe that has no
+// room for a second the rest is lost.
 //
 // Of threads that crash at the same time the first one reports, and the others wait for the end. A
 // child that was forked, also by an app, reports nothing. A handler that an app installs later

@@ -19,7 +19,7 @@ struct PlaceRecord {
 
 inline constexpr std::array<char, 8> kCrashMagic{'c', 'r', 'a', 's', 'h', '/', '1', '\n'};
 inline constexpr std::size_t kMostFrames = 256;
-inline constexpr std::size_t kLongestObjectPath = 512;  // bytes; of a longer one the end is kept
+inline constexpr std::size_t kLongestObjectPath = 208;  // bytes; of a longer one the end is kept
 
 enum class CrashKind : std::uint32_t { signal = 1, exit = 2, quick_exit = 3 };
 
@@ -46,5 +46,9 @@ struct FrameHeader {
 };
 
 inline constexpr std::uint32_t kEndOfFrames = 0xffffffff;
+
+static_assert(sizeof(CrashHeader) + kMostFrames * (sizeof(FrameHeader) + kLongestObjectPath) <
+                  60'000,
+              "an empty pipe takes a whole report, also in writes that do not fill its pages");
 
 }  // namespace sonicorn::core

@@ -326,7 +326,7 @@ TEST_CASE("nobody who reads, or no room in the pipe, does not keep a process fro
     while (::write(ends[1], fill.data(), fill.size()) > 0) continue;
     ::fcntl(ends[1], F_SETFL, 0);
     install_crash_handler(ends[1]);
-    ends::by_null();
+    ends::by_recursion(0);
   });
   CHECK(unread.death().by(SIGSEGV));
 
