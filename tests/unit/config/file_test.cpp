@@ -131,7 +131,7 @@ database = "todo.db"
   CHECK(config.apps[0].file == "etc/hello.so");
   CHECK(config.apps[0].mount == "/");
   CHECK(config.apps[0].settings == "{}");
-  CHECK(config.apps[0].where == "etc/app.toml:34");
+  CHECK(config.apps[0].where == "etc/app.toml:38");
   CHECK(config.apps[1].file == "/opt/todo.so");
   CHECK(config.apps[1].mount == "/todo");
   CHECK(config.apps[1].name == "my-todo");
