@@ -48,6 +48,8 @@ Engine::Step Engine::scan_head(std::string_view input, std::size_t& consumed, Re
   if (outcome == HeadScanner::Outcome::more) return Step::more;
   if (outcome == HeadScanner::Outcome::refused) {
     read_refused_head(input.substr(0, scanner_.end()), request);
+    // Also where the line is so long that its end is not looked for.
+    request.head = input;
     return refuse(scanner_.refusal());
   }
   request.reset();

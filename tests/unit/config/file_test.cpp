@@ -79,6 +79,18 @@ body_rate = 15
 keep_alive_time = 3
 write_time = 4.25
 request_time = 5
+loop_time = 6
+[workers]
+count = 4
+crashes = 17
+crash_time = 8
+backoff = 0.2
+backoff_most = 9
+backoff_reset = 10
+max_requests = 18
+max_requests_jitter = 19
+max_lifetime = 11
+max_memory = 20
 [[app]]
 file = "hello.so"
 [[app]]
@@ -95,6 +107,18 @@ database = "todo.db"
                                           {Bind::Kind::unix_socket, "", 0, "etc/run/app.sock"}});
   CHECK(config.threads == 3);
   CHECK(config.blocking_threads == 7);
+  const Workers& workers = config.workers;
+  CHECK(workers.count == 4);
+  CHECK(workers.crashes == 17);
+  CHECK(workers.crash_time == milliseconds(8000));
+  CHECK(workers.backoff == milliseconds(200));
+  CHECK(workers.backoff_most == milliseconds(9000));
+  CHECK(workers.backoff_reset == milliseconds(10'000));
+  CHECK(workers.max_requests == 18);
+  CHECK(workers.max_requests_jitter == 19);
+  CHECK(workers.max_lifetime == milliseconds(11'000));
+  CHECK(workers.max_memory == 20);
+  CHECK(config.limits.loop_time == milliseconds(6000));
   CHECK(config.grace == milliseconds(1500));
   CHECK(config.load_time == milliseconds(2000));
   CHECK(config.skip_broken);
@@ -131,7 +155,7 @@ database = "todo.db"
   CHECK(config.apps[0].file == "etc/hello.so");
   CHECK(config.apps[0].mount == "/");
   CHECK(config.apps[0].settings == "{}");
-  CHECK(config.apps[0].where == "etc/app.toml:34");
+  CHECK(config.apps[0].where == "etc/app.toml:50");
   CHECK(config.apps[1].file == "/opt/todo.so");
   CHECK(config.apps[1].mount == "/todo");
   CHECK(config.apps[1].name == "my-todo");
