@@ -16,8 +16,8 @@ namespace sonicorn::admin {
 // result, and ask `control`, which outlives them.
 //
 // A Unix socket, mode 0600, at `config.control` or, where that is empty, at the usual place
-// (control_path.hpp): all of the interface below. Without a usual place that can be written to there
-// is none, which is logged.
+// (control_path.hpp): all of the interface below. Without a usual place that can be written to
+// there is none, which is logged.
 //   GET  /status /workers /apps (JSON), /metrics (Prometheus' text), /livez, /readyz (200 or 503)
 //   POST /drain, /drain?app=NAME, /stop, /workers/restart, /workers/N/restart,
 //        /apps/NAME/unquarantine: answered when it is done, with 200 and {"ok": true} or with 409

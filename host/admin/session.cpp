@@ -119,9 +119,7 @@ class Session final : public std::enable_shared_from_this<Session> {
   }
 
   bool act(supervisor::Control& control, std::string_view target) {
-    const auto done = [self = shared_from_this()](const std::string& fault) {
-      self->tell(fault);
-    };
+    const auto done = [self = shared_from_this()](const std::string& fault) { self->tell(fault); };
     constexpr std::string_view kDrainApp = "/drain?app=";
     if (target == "/stop") {
       control.stop({}, done);
@@ -150,9 +148,7 @@ class Session final : public std::enable_shared_from_this<Session> {
     send(http::status::conflict, "application/json", text_of({{"ok", false}, {"error", fault}}));
   }
 
-  void refuse_method(const char* why) {
-    send(http::status::method_not_allowed, "text/plain", why);
-  }
+  void refuse_method(const char* why) { send(http::status::method_not_allowed, "text/plain", why); }
 
   void send(http::status status, const char* type, std::string body) {
     response_ = http::response<http::string_body>(status, 11);

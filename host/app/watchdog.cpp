@@ -132,9 +132,14 @@ void Watchdog::sample(Sampled& each, Clock::time_point now, std::vector<Call>& o
     return;
   }
   const auto described = [&](std::chrono::milliseconds limit) {
-    return Call{generation->name(), std::string(name_of(call.attribute)),
-                generation->traits().number, static_cast<pid_t>(each.context->thread_id),
-                each.since, limit, generation->traits().overrun, nullptr};
+    return Call{generation->name(),
+                std::string(name_of(call.attribute)),
+                generation->traits().number,
+                static_cast<pid_t>(each.context->thread_id),
+                each.since,
+                limit,
+                generation->traits().overrun,
+                nullptr};
   };
   if (!each.told && now - each.since >= each.limit) {
     each.told = true;

@@ -46,9 +46,9 @@ core::Result<std::filesystem::path> find_server(const Asking& asking) {
   }
   std::string paths;
   for (const auto& path : found) paths += "\n  --control " + path.string();
-  return core::host_error("cli.many_servers",
-                          fmt::format("{} servers run; name the one that is meant:{}", found.size(),
-                                      paths));
+  return core::host_error(
+      "cli.many_servers",
+      fmt::format("{} servers run; name the one that is meant:{}", found.size(), paths));
 }
 
 // Fails with a message on standard error, and with --json also as JSON on standard output.
@@ -134,8 +134,8 @@ void show_status(const Json& status) {
 }
 
 void show_workers(const Json& workers) {
-  Table table({"WORKER", "PID", "STATE", "FOR", "MEMORY", "IN FLIGHT", "REQUESTS", "ERRORS",
-               "RESTARTS"});
+  Table table(
+      {"WORKER", "PID", "STATE", "FOR", "MEMORY", "IN FLIGHT", "REQUESTS", "ERRORS", "RESTARTS"});
   for (const Json& worker : workers) {
     table.add({text_of(worker, "worker"), text_of(worker, "pid"), text_of(worker, "state"),
                time_text(worker, "uptime_seconds"), memory_text(worker, "resident_bytes"),
@@ -214,7 +214,8 @@ Command add_drain(CLI::App& root) {
       root.add_subcommand("drain", "Take a running server, or one app of it, out of service");
   const auto asking = add_asking(
       *app,
-      "Without APP, /readyz says 503 at once, so that balancers send nobody any more, and the server\n"
+      "Without APP, /readyz says 503 at once, so that balancers send nobody any more, and the "
+      "server\n"
       "goes on serving who comes. With APP, its mount answers 503 and the app is told (drain).\n"
       "Returns when no request is in flight, or the grace is over.\n\n"
       "Exit status: 0 drained, 1 not drained, or no server answered.");
@@ -229,22 +230,24 @@ Command add_drain(CLI::App& root) {
 
 Command add_stop(CLI::App& root) {
   CLI::App* const app = root.add_subcommand("stop", "Stop a running server in order");
-  const auto asking = add_asking(
-      *app,
-      "As SIGTERM does: no new connections, requests in flight finish within the grace, each app's\n"
-      "shutdown is called. Returns when every worker has ended.\n\n"
-      "Exit status: 0 stopped, 1 not stopped cleanly, or no server answered.");
+  const auto asking =
+      add_asking(*app,
+                 "As SIGTERM does: no new connections, requests in flight finish within the grace, "
+                 "each app's\n"
+                 "shutdown is called. Returns when every worker has ended.\n\n"
+                 "Exit status: 0 stopped, 1 not stopped cleanly, or no server answered.");
   return {app, [asking] { return act(*asking, "/stop", "stopped"); }};
 }
 
 Command add_restart_worker(CLI::App& root) {
   CLI::App* const app =
       root.add_subcommand("restart-worker", "Replace one worker of a running server, or all");
-  const auto asking = add_asking(
-      *app,
-      "The successor serves before the old worker stops, so no request is lost. Without N, all are\n"
-      "replaced, one after the other. Returns when the old ones have ended.\n\n"
-      "Exit status: 0 replaced, 1 not replaced, or no server answered.");
+  const auto asking =
+      add_asking(*app,
+                 "The successor serves before the old worker stops, so no request is lost. Without "
+                 "N, all are\n"
+                 "replaced, one after the other. Returns when the old ones have ended.\n\n"
+                 "Exit status: 0 replaced, 1 not replaced, or no server answered.");
   const auto index = std::make_shared<std::optional<unsigned>>();
   app->add_option("N", *index, "The worker's number, as in 'sonicorn workers'")->type_name("");
   return {app, [asking, index] {

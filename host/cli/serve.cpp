@@ -1,3 +1,5 @@
+#include "supervisor/serve.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,7 +12,6 @@
 #include "config/load.hpp"
 #include "config/range.hpp"
 #include "core/log.hpp"
-#include "supervisor/serve.hpp"
 
 namespace sonicorn::cli {
 namespace {
@@ -23,8 +24,10 @@ constexpr std::string_view kFooter = R"(Examples:
 A flag wins over the file. --bind replaces the addresses of the file; apps named here are added to those
 of the file. Requests go to the app with the longest mount that matches.
 
-SIGTERM and SIGINT stop it: no new connections, the requests in flight finish within the grace, each
-app's shutdown is called once. A second signal ends it at once.
+A supervisor, which loads no app, keeps the addresses and the workers. SIGTERM, SIGINT and SIGQUIT stop
+it: no new connections, the requests in flight finish within the grace, each app's shutdown is called
+once; a second signal ends it at once. SIGHUP reads the configuration again, SIGUSR1 opens the log files
+again, SIGTTIN and SIGTTOU start and stop a worker. 'sonicorn status' and its like ask a running server.
 
 Exit status: 0 stopped as asked, 1 it could not start or an app failed, 2 the command line is wrong.)";
 
@@ -63,9 +66,12 @@ void add_operation(CLI::App& app, config::Flags& flags) {
   app.add_option("--pid-file", flags.pid_file, "Keep the process's id in this file")
       ->type_name("PATH")
       ->take_last();
-  app.add_flag("--check-owners,!--no-check-owners", flags.check_owners,
-               "Refuse app files that others than root and this user may change\n"
-               "(default: only when run as root)");
+  // A flag bound to a variable would set it, also when it is not there.
+  app.add_flag_function(
+      "--check-owners,!--no-check-owners",
+      [&flags](std::int64_t count) { flags.check_owners = count > 0; },
+      "Refuse app files that others than root and this user may change\n"
+      "(default: only when run as root)");
 }
 
 }  // namespace
@@ -91,10 +97,11 @@ Command add_serve(CLI::App& root) {
                               allowed(config::kWorkers), config::Workers{}.count))
       ->type_name("N")
       ->take_last();
-  app->add_option("-t,--threads", flags->threads,
-                  fmt::format("Threads of each worker for connections and for apps that\nnever block: "
-                              "{} (default: the processors available)",
-                              allowed(config::kThreads)))
+  app->add_option(
+         "-t,--threads", flags->threads,
+         fmt::format("Threads of each worker for connections and for apps that\nnever block: "
+                     "{} (default: the processors available)",
+                     allowed(config::kThreads)))
       ->type_name("N")
       ->take_last();
   app->add_option("--blocking-threads", flags->blocking_threads,
@@ -117,9 +124,10 @@ Command add_serve(CLI::App& root) {
                   "--without bus/1; repeat for more. An app that requires it is refused")
       ->type_name("NAME")
       ->allow_extra_args(false);
-  app->add_option("--control,--admin", flags->control,
-                  "The operator's Unix socket, mode 0600, where 'sonicorn status' and its like ask\n"
-                  "(default: PID.sock in the folder of the system where they look for it)")
+  app->add_option(
+         "--control,--admin", flags->control,
+         "The operator's Unix socket, mode 0600, where 'sonicorn status' and its like ask\n"
+         "(default: PID.sock in the folder of the system where they look for it)")
       ->type_name("PATH")
       ->take_last();
   app->add_option("--health", flags->health,

@@ -110,7 +110,7 @@ struct Privileges {
 // Everything `serve` needs, validated. A value: made once, then only read.
 struct Config {
   std::vector<App> apps;
-  std::vector<Bind> binds;                     // never empty
+  std::vector<Bind> binds;  // never empty
   Workers workers;
   unsigned threads = 1;                        // I/O threads of each worker
   unsigned blocking_threads = 32;              // at most, made when needed

@@ -213,10 +213,9 @@ void Reader::read_root(const toml::table& root) {
     if (!node.is_boolean()) return mistyped(node, key, "true or false, without quotes");
     config_.skip_broken = node.as_boolean()->get();
   };
-  const Read control = text("the path of a Unix socket, in quotes",
-                            [this](const std::string& path, const toml::node&) {
-                              config_.control = resolved(path);
-                            });
+  const Read control = text(
+      "the path of a Unix socket, in quotes",
+      [this](const std::string& path, const toml::node&) { config_.control = resolved(path); });
   read_table(root, "",
              {{"bind", [this](const auto& node, auto key) { read_binds(node, key); }},
               {"workers", [this](const auto& node, auto key) { read_workers(node, key); }},

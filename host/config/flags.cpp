@@ -33,7 +33,8 @@ struct Path {
   std::optional<std::filesystem::path> Flags::*member;
 };
 
-constexpr Path kPaths[] = {{"file", &Flags::file}, {"control", &Flags::control},
+constexpr Path kPaths[] = {{"file", &Flags::file},
+                           {"control", &Flags::control},
                            {"pid_file", &Flags::pid_file},
                            {"log_file", &Flags::log_file},
                            {"access_log", &Flags::access_log}};

@@ -51,8 +51,8 @@ struct Line {
 Json merge_apps(std::span<const Said> said, const Quarantine& quarantine) {
   Json all = Json::array();
   const auto find = [&all](const std::string& name) -> Json* {
-    const auto found = std::find_if(all.begin(), all.end(),
-                                    [&](const Json& app) { return app["name"] == name; });
+    const auto found =
+        std::find_if(all.begin(), all.end(), [&](const Json& app) { return app["name"] == name; });
     return found == all.end() ? nullptr : &*found;
   };
   for (const Said& each : said) {
@@ -122,7 +122,8 @@ std::string merge_metrics(std::span<const Said> said) {
     } else {
       family = line.text.substr(0, line.text.find_first_of("{ "));
       for (const std::string_view suffix : {"_bucket", "_sum", "_count"}) {
-        const std::string stem = family.substr(0, family.size() - std::min(suffix.size(), family.size()));
+        const std::string stem =
+            family.substr(0, family.size() - std::min(suffix.size(), family.size()));
         if (family.ends_with(suffix) && place_of.find(stem) != place_of.end()) family = stem;
       }
     }

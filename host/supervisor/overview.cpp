@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "core/log.hpp"
 #include "core/version.hpp"
 #include "supervisor/supervisor.hpp"
 
@@ -101,7 +102,8 @@ void Supervisor::ask_all(const char* what, Json more, milliseconds more_time,
     if (--round->open == 0) round->done(std::move(round->said));
   };
   for (const auto& slot : slots_) {
-    if (slot->current == nullptr || slot->current->state() == WorkerProcess::State::starting) continue;
+    if (slot->current == nullptr || slot->current->state() == WorkerProcess::State::starting)
+      continue;
     const std::size_t place = round->said.size();
     round->said.push_back({slot->index, slot->current->pid(), nullptr});
     ++round->open;
@@ -152,18 +154,25 @@ void Supervisor::workers(std::function<void(Json)> done) {
 }
 
 void Supervisor::apps(std::function<void(Json)> done) {
-  ask_all("apps", Json::object(), {}, [this, done = std::move(done)](const std::vector<Said>& said) {
-    done(merge_apps(said, quarantine_));
-  });
+  ask_all("apps", Json::object(), {},
+          [this, done = std::move(done)](const std::vector<Said>& said) {
+            done(merge_apps(said, quarantine_));
+          });
 }
 
 void Supervisor::metrics(std::function<void(std::string)> done) {
-  ask_all("metrics", Json::object(), {}, [this, done = std::move(done)](std::vector<Said> said) {
-    ask_all("numbers", Json::object(), {},
-            [this, done, text = merge_metrics(said)](const std::vector<Said>& numbers) {
-              done(text + own_metrics(numbers));
-            });
-  });
+  ask_all(
+      "metrics", Json::object(), {}, [this, done = std::move(done)](const std::vector<Said>& said) {
+        ask_all("numbers", Json::object(), {},
+                [this, done, said](const std::vector<Said>& numbers) {
+                  // Its own log loses lines, too.
+                  std::vector<Said> all = said;
+                  all.push_back(
+                      {0, ::getpid(),
+                       fmt::format("sonicorn_log_lines_dropped_total {}\n", core::log::dropped())});
+                  done(merge_metrics(all) + own_metrics(numbers));
+                });
+      });
 }
 
 std::string Supervisor::own_metrics(const std::vector<Said>& said) const {
@@ -188,8 +197,9 @@ std::string Supervisor::own_metrics(const std::vector<Said>& said) const {
          "requests");
   family("sonicorn_app_errors_total", "counter", "Those that the app failed to answer.", "errors");
   family("sonicorn_app_in_flight", "gauge", "Requests that the app is working on.", "in_flight");
-  text += "# HELP sonicorn_app_crashes_total Workers that the app ended.\n"
-          "# TYPE sonicorn_app_crashes_total counter\n";
+  text +=
+      "# HELP sonicorn_app_crashes_total Workers that the app ended.\n"
+      "# TYPE sonicorn_app_crashes_total counter\n";
   for (const auto& [app, crashes] : quarantine_.totals()) {
     text += fmt::format("sonicorn_app_crashes_total{{app=\"{}\"}} {}\n", app, crashes);
   }
@@ -214,19 +224,20 @@ void Supervisor::drain(std::string app, Done done) {
 }
 
 void Supervisor::wait_until_idle(Clock::time_point deadline, Done done) {
-  ask_all("numbers", Json::object(), {},
-          [this, deadline, done = std::move(done)](const std::vector<Said>& said) {
-            std::uint64_t in_flight = 0;
-            for (const Said& each : said) in_flight += sum(each.json, "in_flight");
-            if (in_flight == 0) return done({});
-            if (Clock::now() >= deadline) {
-              return done(fmt::format("{} request(s) are in flight when the grace is over", in_flight));
-            }
-            const auto timer = std::make_shared<boost::asio::steady_timer>(io_, kIdlePoll);
-            timer->async_wait([this, timer, deadline, done](const boost::system::error_code&) {
-              wait_until_idle(deadline, done);
-            });
-          });
+  ask_all(
+      "numbers", Json::object(), {},
+      [this, deadline, done = std::move(done)](const std::vector<Said>& said) {
+        std::uint64_t in_flight = 0;
+        for (const Said& each : said) in_flight += sum(each.json, "in_flight");
+        if (in_flight == 0) return done({});
+        if (Clock::now() >= deadline) {
+          return done(fmt::format("{} request(s) are in flight when the grace is over", in_flight));
+        }
+        const auto timer = std::make_shared<boost::asio::steady_timer>(io_, kIdlePoll);
+        timer->async_wait([this, timer, deadline, done](const boost::system::error_code&) {
+          wait_until_idle(deadline, done);
+        });
+      });
 }
 
 void Supervisor::stop(std::string message, Done done) {

@@ -28,8 +28,8 @@ struct Order {
   std::function<config::Loaded(const config::Flags& flags, const std::string& text)> read;
 };
 
-// Serves until a signal or the operator stops it. Blocks. The result is the process's exit status: 0
-// after a clean stop, 1 when it could not start or a worker did not end cleanly, 128 + N when a
+// Serves until a signal or the operator stops it. Blocks. The result is the process's exit status:
+// 0 after a clean stop, 1 when it could not start or a worker did not end cleanly, 128 + N when a
 // second signal N ended it at once. Takes over the signals of the whole process.
 int serve(Order order);
 

@@ -34,8 +34,8 @@ constexpr milliseconds kSameSignal{20};
 // For answers that tell the operator of the end.
 constexpr milliseconds kFarewell{500};
 
-constexpr std::array kReadSignals = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2,
-                                     SIGTTIN, SIGTTOU, SIGCHLD, SIGWINCH};
+constexpr std::array kReadSignals = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP,  SIGUSR1,
+                                     SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD, SIGWINCH};
 
 sigset_t read_signals() {
   sigset_t set;
@@ -178,17 +178,16 @@ void Supervisor::watch_signals() {
     const sigset_t set = read_signals();
     signals_.assign(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
   }
-  signals_.async_wait(asio::posix::stream_descriptor::wait_read,
-                      [this](const boost::system::error_code& error) {
-                        if (error) return;
-                        signalfd_siginfo info{};
-                        while (signals_.is_open() &&
-                               ::read(signals_.native_handle(), &info, sizeof(info)) ==
-                                   static_cast<ssize_t>(sizeof(info))) {
-                          on_signal(static_cast<int>(info.ssi_signo));
-                        }
-                        if (signals_.is_open()) watch_signals();
-                      });
+  signals_.async_wait(
+      asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
+        if (error) return;
+        signalfd_siginfo info{};
+        while (signals_.is_open() && ::read(signals_.native_handle(), &info, sizeof(info)) ==
+                                         static_cast<ssize_t>(sizeof(info))) {
+          on_signal(static_cast<int>(info.ssi_signo));
+        }
+        if (signals_.is_open()) watch_signals();
+      });
 }
 
 void Supervisor::on_signal(int number) {
@@ -223,9 +222,8 @@ void Supervisor::on_stop_signal(int number) {
     if (stage_ != Stage::stopping) return begin_stop(reason_of(number), number, {});
   }
   // What a second one may cut short, the workers know.
-  each_worker([&](WorkerProcess& worker) {
-    worker.stop(reason_of(number), number, {}, stop_limit());
-  });
+  each_worker(
+      [&](WorkerProcess& worker) { worker.stop(reason_of(number), number, {}, stop_limit()); });
   if (number == stop_signal_ && Clock::now() - stopped_at_ < kSameSignal) return;
   log::warning("{} after {}: ending at once", app::signal_name(number),
                app::signal_name(stop_signal_));
@@ -255,10 +253,9 @@ void Supervisor::begin_stop(std::uint32_t reason, int signal, const std::string&
   for (const auto& slot : slots_) slot->timer.cancel();
   each_worker([&](WorkerProcess& worker) {
     if (worker.state() != WorkerProcess::State::stopping) {
-      tell(config::Hook::worker_stopping,
-                 {{"worker", worker.index()},
-                  {"worker_pid", worker.pid()},
-                  {"reason", name_of_reason(reason)}});
+      tell(config::Hook::worker_stopping, {{"worker", worker.index()},
+                                           {"worker_pid", worker.pid()},
+                                           {"reason", name_of_reason(reason)}});
     }
     worker.stop(reason, signal, text, stop_limit());
   });
@@ -312,7 +309,8 @@ void Supervisor::reload_configuration(const std::string& only, std::uint32_t rea
     return tell(config::Hook::on_reload, {{"ok", false}, {"reason", name_of_reason(reason)}});
   }
   if (fresh.config.binds != config_.binds) {
-    log::warning("the addresses to listen on changed; they take effect when the server is restarted");
+    log::warning(
+        "the addresses to listen on changed; they take effect when the server is restarted");
   }
   notifier_.reloading();
   order_.text = *text;
@@ -347,7 +345,8 @@ void Supervisor::set_workers(unsigned count) {
     const std::unique_ptr<Slot> slot = std::move(slots_.back());
     slots_.pop_back();
     slot->timer.cancel();
-    if (slot->current) retire(std::move(slot->current), SONICORN_REASON_ADMIN_STOP, "fewer workers");
+    if (slot->current)
+      retire(std::move(slot->current), SONICORN_REASON_ADMIN_STOP, "fewer workers");
     if (slot->successor) {
       retire(std::move(slot->successor), SONICORN_REASON_ADMIN_STOP, "fewer workers");
     }
@@ -363,9 +362,8 @@ void Supervisor::quarantine(const std::string& app) {
       "app {}: it ended workers more than {} times within {:g} s, so it is quarantined: its mount "
       "answers 503 until 'sonicorn unquarantine {}'",
       app, config_.workers.crashes, crash_seconds, app);
-  tell(config::Hook::quarantined, {{"app", app},
-                                   {"crashes", config_.workers.crashes},
-                                   {"seconds", crash_seconds}});
+  tell(config::Hook::quarantined,
+       {{"app", app}, {"crashes", config_.workers.crashes}, {"seconds", crash_seconds}});
   each_worker([&](WorkerProcess& worker) { worker.send(message::kQuarantine, {{"app", app}}); });
 }
 

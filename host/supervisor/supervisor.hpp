@@ -58,9 +58,9 @@ class Supervisor final : public Control {
     Backoff backoff;
     boost::asio::steady_timer timer;  // for the next start
     unsigned restarts = 0;
-    bool spawning = false;  // a hook is asked first
+    bool spawning = false;               // a hook is asked first
     std::uint64_t requests_allowed = 0;  // of the current one; 0: no limit
-    Clock::duration lived{};  // what the last one that died did
+    Clock::duration lived{};             // what the last one that died did
   };
 
   // A worker that is to be replaced, and who wants to know how that went.
@@ -161,7 +161,7 @@ class Supervisor final : public Control {
   Clock::time_point started_ = Clock::now();
   bool draining_ = false;
   bool leaving_word_ = false;  // on_exit runs
-  int stop_signal_ = 0;  // the first
+  int stop_signal_ = 0;        // the first
   Clock::time_point stopped_at_;
   std::uint32_t stop_reason_ = 0;
   int status_ = 0;
@@ -172,7 +172,7 @@ class Supervisor final : public Control {
   std::vector<std::unique_ptr<Slot>> slots_;
   std::vector<std::unique_ptr<WorkerProcess>> leaving_;
   std::deque<Replacement> to_replace_;
-  bool replacing_ = false;  // the first of them
+  bool replacing_ = false;                  // the first of them
   const WorkerProcess* awaited_ = nullptr;  // whose end completes that
   Quarantine quarantine_;
   std::uint64_t restarts_ = 0;

@@ -61,20 +61,20 @@ core::Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(boost::asio::i
   process::SpawnRequest request;
   request.file = "/proc/self/exe";
   request.argv = {"sonicorn", "worker", fmt::format("{}", setup.index), "--channel",
-                       fmt::format("{}", theirs.get())};
+                  fmt::format("{}", theirs.get())};
   request.inherited = setup.descriptors;
   request.inherited.push_back(theirs.get());
   request.inherited.push_back(report_out.get());
   const auto pid = children.spawn(request);
   if (!pid) return pid.error();
 
-  std::unique_ptr<WorkerProcess> worker(new WorkerProcess(
-      io, children, setup, std::move(events), ours.release(), report_in.release()));
+  std::unique_ptr<WorkerProcess> worker(new WorkerProcess(io, children, setup, std::move(events),
+                                                          ours.release(), report_in.release()));
   worker->pid_ = *pid;
   WorkerProcess* const self = worker.get();
   children.watch(*pid, [self](int wait_status) { self->on_end(wait_status); });
   worker->channel_.listen([self](Json said) { self->on_message(std::move(said)); },
-                           [self] { self->on_silence(); });
+                          [self] { self->on_silence(); });
   Json first = setup.start;
   first["report"] = report_out.get();
   worker->send(message::kStart, std::move(first));

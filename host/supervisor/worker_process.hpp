@@ -31,8 +31,8 @@ class WorkerProcess {
 
   struct Setup {
     unsigned index = 0;
-    Json start;                     // the first message, but for "report"
-    std::vector<int> descriptors;   // that it gets under their own numbers
+    Json start;                    // the first message, but for "report"
+    std::vector<int> descriptors;  // that it gets under their own numbers
     std::chrono::milliseconds answer_time{5'000};
   };
 

@@ -26,7 +26,7 @@ using std::chrono::milliseconds;
 // What a worker takes to end beyond the grace: the last calls into apps have their own deadlines.
 constexpr milliseconds kEnding{8'000};
 constexpr milliseconds kNaming{10'000};  // of functions, with much debug information
-constexpr milliseconds kLook{1'000};  // at what wears out
+constexpr milliseconds kLook{1'000};     // at what wears out
 // A worker answers questions beside those that it asks its apps.
 constexpr milliseconds kAnswer{3'000};
 
@@ -50,7 +50,9 @@ bool may_take_for_ever(const config::Config& config) {
 
 std::unique_ptr<WorkerProcess> Supervisor::start_worker(Slot& slot) {
   Json sockets = Json::array();
-  WorkerProcess::Setup setup{.index = slot.index, .start = {}, .descriptors = {},
+  WorkerProcess::Setup setup{.index = slot.index,
+                             .start = {},
+                             .descriptors = {},
                              .answer_time = config_.lifecycle.call_time + kAnswer};
   for (const worker::ListeningSocket& socket : sockets_) {
     sockets.push_back({{"fd", socket.descriptor()}, {"url", socket.url()}});
@@ -66,10 +68,9 @@ std::unique_ptr<WorkerProcess> Supervisor::start_worker(Slot& slot) {
       {[this](WorkerProcess& worker, const Json& said) { on_message(worker, said); },
        [this](WorkerProcess& worker, WorkerProcess::End end) { on_ended(worker, std::move(end)); },
        [this](const WorkerProcess& worker) {
-         tell(config::Hook::worker_abort,
-                    {{"worker", worker.index()},
-                     {"worker_pid", worker.pid()},
-                     {"reason", "it did not end in its time"}});
+         tell(config::Hook::worker_abort, {{"worker", worker.index()},
+                                           {"worker_pid", worker.pid()},
+                                           {"reason", "it did not end in its time"}});
        }});
   if (!started) {
     log::error("worker {} cannot be started: {}", slot.index, started.error().message);
@@ -162,7 +163,8 @@ void Supervisor::on_message(WorkerProcess& worker, const Json& said) {
       quarantine(app);
     }
     if (slot_of(worker) == nullptr) return;
-    replace({worker.index(), SONICORN_REASON_ADMIN_STOP, said.value("why", std::string()), nullptr});
+    replace(
+        {worker.index(), SONICORN_REASON_ADMIN_STOP, said.value("why", std::string()), nullptr});
   }
 }
 
@@ -172,7 +174,8 @@ void Supervisor::on_prepared(WorkerProcess& worker) {
   if (stage_ == Stage::serving) return worker.serve();
   if (stage_ != Stage::starting) return;
   for (const auto& slot : slots_) {
-    if (slot->current == nullptr || slot->current->state() != WorkerProcess::State::prepared) return;
+    if (slot->current == nullptr || slot->current->state() != WorkerProcess::State::prepared)
+      return;
   }
   for (worker::ListeningSocket& socket : sockets_) {
     if (const auto listening = socket.listen(); !listening) {
@@ -191,8 +194,7 @@ bool Supervisor::all_serve() const {
 }
 
 void Supervisor::on_serving(WorkerProcess& worker) {
-  tell(config::Hook::worker_ready,
-             {{"worker", worker.index()}, {"worker_pid", worker.pid()}});
+  tell(config::Hook::worker_ready, {{"worker", worker.index()}, {"worker_pid", worker.pid()}});
   if (stage_ == Stage::starting) {
     if (all_serve()) announce();
     return;
@@ -272,7 +274,8 @@ void Supervisor::on_successor_ended(Slot& slot, std::unique_ptr<WorkerProcess> w
     });
   }
   if (replacing_ && to_replace_.front().index == slot.index) {
-    replaced(fmt::format("the successor of worker {} did not come up; the log says why", slot.index));
+    replaced(
+        fmt::format("the successor of worker {} did not come up; the log says why", slot.index));
   }
 }
 
@@ -391,9 +394,10 @@ void Supervisor::replace(Replacement wanted) {
     return;
   }
   // A wish of the worker itself is one, however often it is had.
-  const bool known = wanted.done == nullptr &&
-                     std::any_of(to_replace_.begin(), to_replace_.end(),
-                                 [&](const Replacement& each) { return each.index == wanted.index; });
+  const bool known = wanted.done == nullptr && std::any_of(to_replace_.begin(), to_replace_.end(),
+                                                           [&](const Replacement& each) {
+                                                             return each.index == wanted.index;
+                                                           });
   if (known) return;
   to_replace_.push_back(std::move(wanted));
   replace_next();
@@ -425,14 +429,15 @@ void Supervisor::retire(std::unique_ptr<WorkerProcess> worker, std::uint32_t rea
   WorkerProcess& leaver = *worker;
   leaving_.push_back(std::move(worker));
   tell(config::Hook::worker_stopping,
-             {{"worker", leaver.index()}, {"worker_pid", leaver.pid()}, {"reason", why}});
+       {{"worker", leaver.index()}, {"worker_pid", leaver.pid()}, {"reason", why}});
   leaver.stop(reason, 0, why, stop_limit());
 }
 
 // Only with a limit there is something to look at.
 void Supervisor::watch_limits() {
   const config::Workers& limits = config_.workers;
-  if (limits.max_requests == 0 && limits.max_lifetime.count() == 0 && limits.max_memory == 0) return;
+  if (limits.max_requests == 0 && limits.max_lifetime.count() == 0 && limits.max_memory == 0)
+    return;
   limits_timer_.expires_after(kLook);
   limits_timer_.async_wait([this](const boost::system::error_code& error) {
     if (error || stage_ != Stage::serving) return;
@@ -455,8 +460,8 @@ void Supervisor::check_limits(Slot& slot) {
     return wish("it has lived for max_lifetime");
   }
   if (limits.max_memory != 0 && worker.resident_bytes() > limits.max_memory) {
-    return wish(fmt::format("it has {} bytes in memory, more than max_memory",
-                            worker.resident_bytes()));
+    return wish(
+        fmt::format("it has {} bytes in memory, more than max_memory", worker.resident_bytes()));
   }
   if (slot.requests_allowed == 0) return;
   slot.current->ask("numbers", {}, {}, [wish, allowed = slot.requests_allowed](const Json& apps) {

@@ -36,7 +36,8 @@ class Apps {
   bool load(const std::atomic<bool>& stop);
   // Calls start of each, then health. False as above; those that started are started all the same.
   bool start(const std::atomic<bool>& stop);
-  // Why load() or start() said no: the first app that was refused; empty: none. After they returned.
+  // Why load() or start() said no: the first app that was refused; empty: none. After they
+  // returned.
   const std::string& failed() const { return failed_; }
   // The app whose start is under way, for messages of other threads; null: none.
   const app::App* starting() const { return starting_.load(); }
@@ -83,8 +84,8 @@ class Apps {
   // Everything an operator may want to know of them, as a JSON array. Asks those that declare
   // describe; answers when all have, or have had their time.
   void describe(std::function<void(nlohmann::json reports)> done);
-  // Of each app its name, "in_flight", "requests" and "errors", without asking it. `running` says on
-  // how many I/O threads a generation runs now.
+  // Of each app its name, "in_flight", "requests" and "errors", without asking it. `running` says
+  // on how many I/O threads a generation runs now.
   nlohmann::json numbers(const std::function<std::size_t(const app::Generation&)>& running) const;
 
   // They stay loaded until the process ends: static destructors run at exit, and a thread that an

@@ -74,8 +74,8 @@ std::string ListeningSocket::url_of_descriptor(int descriptor) {
     return fmt::format("unix:{}", reinterpret_cast<const sockaddr_un&>(address).sun_path);
   }
   std::array<char, NI_MAXHOST> host{};
-  ::getnameinfo(reinterpret_cast<const sockaddr*>(&address), size, host.data(), host.size(), nullptr,
-                0, NI_NUMERICHOST);
+  ::getnameinfo(reinterpret_cast<const sockaddr*>(&address), size, host.data(), host.size(),
+                nullptr, 0, NI_NUMERICHOST);
   return url_of(descriptor, host.data());
 }
 

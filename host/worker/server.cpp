@@ -38,6 +38,8 @@ constexpr milliseconds kSameSignal{20};
 constexpr milliseconds kNotice{1'000};
 // For cut connections to be closed, once the grace is over.
 constexpr milliseconds kAfterGrace{200};
+// For a slow reader of the log.
+constexpr milliseconds kLastLines{100};
 // For the supervisor to hear who ended the process.
 constexpr milliseconds kLastWord{500};
 // For the watchdog to say where an overdue shutdown is.
@@ -83,6 +85,12 @@ std::uint32_t reason_of(int signal_number) {
     default:
       return SONICORN_REASON_TERM;
   }
+}
+
+// What is logged is out, unless who reads it is stuck.
+[[noreturn]] void end_at_once(int status) {
+  log::flush(kLastLines);
+  ::_exit(status);
 }
 
 double seconds(milliseconds time) { return static_cast<double>(time.count()) / 1000.0; }
@@ -148,8 +156,7 @@ bool Server::open() {
   services_->stop_signals = bit(SIGTERM) | bit(SIGINT) | bit(SIGQUIT);
   services_->stop_reasons = bit(SONICORN_REASON_TERM) | bit(SONICORN_REASON_INT) |
                             bit(SONICORN_REASON_QUIT) | bit(SONICORN_REASON_ADMIN_STOP) |
-                            bit(SONICORN_REASON_MAX_REQUESTS) |
-                            bit(SONICORN_REASON_START_FAILED);
+                            bit(SONICORN_REASON_MAX_REQUESTS) | bit(SONICORN_REASON_START_FAILED);
   services_->shutdown_not_on = SONICORN_SHUTDOWN_NOT_ON_KILL | SONICORN_SHUTDOWN_NOT_ON_CRASH |
                                SONICORN_SHUTDOWN_NOT_ON_SECOND_SIGNAL |
                                SONICORN_SHUTDOWN_NOT_ON_STUCK_REQUEST |
@@ -226,7 +233,7 @@ void Server::on_stop_signal(int number, bool told) {
   if (stop_signal_ != 0) {
     log::warning("{} after {}: ending at once, without waiting for apps", app::signal_name(number),
                  app::signal_name(stop_signal_));
-    ::_exit(128 + number);
+    end_at_once(128 + number);
   }
   signalled_ = now;
   stop_signal_ = number;
@@ -327,7 +334,7 @@ void Server::stop(app::Occasion why) {
     const app::App* const app = apps_->starting();
     log::error("app {}: its start did not return within the grace; ending without it",
                app != nullptr ? app->name() : "-");
-    ::_exit(1);
+    end_at_once(1);
   });
 }
 
@@ -455,7 +462,7 @@ void Server::finish() {
   ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
   if (unclean_ || apps_->any_stuck()) {
     copies_.reset();
-    ::_exit(1);
+    end_at_once(1);
   }
   io_.stop();
 }

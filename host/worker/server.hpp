@@ -16,18 +16,18 @@
 #include "app/runtime_dir.hpp"
 #include "app/services.hpp"
 #include "config/config.hpp"
+#include "process/channel.hpp"
 #include "worker/apps.hpp"
 #include "worker/blocking_pool.hpp"
 #include "worker/io_thread.hpp"
 #include "worker/listening_socket.hpp"
-#include "process/channel.hpp"
 #include "worker/serve.hpp"
 
 namespace sonicorn::worker {
 
 // The life of one worker, on its main thread: bring the apps up, serve, and when told to stop do so
-// in order: tell the apps, accept no more, let requests end, shut the apps down. Every step that may
-// wait is an event of the main loop, so the supervisor and signals are heard at any moment.
+// in order: tell the apps, accept no more, let requests end, shut the apps down. Every step that
+// may wait is an event of the main loop, so the supervisor and signals are heard at any moment.
 class Server final {
  public:
   Server(const config::Config& config, const Post& post);
@@ -41,7 +41,16 @@ class Server final {
  private:
   using Clock = std::chrono::steady_clock;
 
-  enum class Stage { starting, readying, prepared, serving, noticing, draining, shutting_down, done };
+  enum class Stage {
+    starting,
+    readying,
+    prepared,
+    serving,
+    noticing,
+    draining,
+    shutting_down,
+    done
+  };
 
   bool open();
   void watch_signals();

@@ -143,9 +143,8 @@ TEST_SUITE("operate") {
     CHECK(operated.json({"apps"})[0]["in_flight"] == 1);
     gate.put();
     CHECK(client.read_response().status == 200);
-    wait_for_answer({{}, {}, operated.control()}, get("/apps"), [](int, const string& body) {
-      return Json::parse(body)[0]["in_flight"] == 0;
-    });
+    wait_for_answer({{}, {}, operated.control()}, get("/apps"),
+                    [](int, const string& body) { return Json::parse(body)[0]["in_flight"] == 0; });
   }
 
   TEST_CASE("a worker is replaced on demand while clients ask, and none fails") {
@@ -208,8 +207,7 @@ TEST_SUITE("operate") {
 
   TEST_CASE("stop returns when the server has ended, with how it ended") {
     const Contract contract;
-    Operated operated("workers = 2\n" + patient_times() +
-                      contract.app("/", "contract_all", "one"));
+    Operated operated("workers = 2\n" + patient_times() + contract.app("/", "contract_all", "one"));
     const Outcome stopped = operated.run({"stop"});
     CHECK(stopped.ending.status == 0);
     CHECK(contract.calls("one", "shutdown", "end").size() == 2);
@@ -299,8 +297,9 @@ TEST_SUITE("operate") {
 
   TEST_CASE("a hook that says no keeps the server from starting, and one that hangs is cut off") {
     const TemporaryFolder folder;
-    write_file(folder / "no", "load_time = 60\n[hooks]\non_starting = \"echo not today; exit 3\"\n" +
-                                  app_entry("/", "echo"));
+    write_file(folder / "no",
+               "load_time = 60\n[hooks]\non_starting = \"echo not today; exit 3\"\n" +
+                   app_entry("/", "echo"));
     const Outcome no =
         run_sonicorn({"serve", "--bind", "127.0.0.1:0", "-c", (folder / "no").string()});
     CHECK(no.ending.status == 1);
@@ -317,11 +316,11 @@ TEST_SUITE("operate") {
     const TemporaryFolder folder;
     const NotifySocket systemd(folder / "notify");
     write_file(folder / "toml", "load_time = 60\n" + app_entry("/", "echo"));
-    Process server({SONICORN_EXECUTABLE, "serve", "--bind", "127.0.0.1:0", "-c",
-                    (folder / "toml").string()},
-                   {{"NOTIFY_SOCKET", folder / "notify"}, {"WATCHDOG_USEC", "200000"}});
+    Process server(
+        {SONICORN_EXECUTABLE, "serve", "--bind", "127.0.0.1:0", "-c", (folder / "toml").string()},
+        {{"NOTIFY_SOCKET", folder / "notify"}, {"WATCHDOG_USEC", "200000"}});
     systemd.wait_for("READY=1");
-    CHECK(server.output().find("Listening on") != string::npos);
+    CHECK(server.wait_for_errors("listening on"));
     systemd.wait_for("WATCHDOG=1");
     systemd.wait_for("WATCHDOG=1");
     server.send_signal(SIGHUP);
@@ -345,7 +344,7 @@ TEST_SUITE("operate") {
     const auto deadline = Clock::now() + kPatience;
     while (!std::filesystem::exists(socket.path) && Clock::now() < deadline) ::usleep(1000);
     for (int i = 0; i < 3; ++i) CHECK(ask(socket, get("/")).status == 200);
-    CHECK(server.output().find("Listening on unix:" + socket.path.string()) != string::npos);
+    CHECK(server.wait_for_errors("listening on unix:" + socket.path.string()));
     server.send_signal(SIGTERM);
     CHECK(server.wait()->status == 0);
   }

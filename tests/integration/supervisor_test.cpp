@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <fstream>
 #include <set>
 
 #include "support/contract.hpp"
@@ -29,8 +30,16 @@ bool comes_true(const Holds& holds, milliseconds limit = kPatience) {
   return true;
 }
 
+// Its line in /proc, "PID (NAME) STATE ..."; empty when it is gone.
+string stat_of(pid_t process) {
+  std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+  string line;
+  std::getline(file, line);
+  return line;
+}
+
 bool lives(pid_t process) {
-  const string status = read_file("/proc/" + std::to_string(process) + "/stat");
+  const string status = stat_of(process);
   return !status.empty() && status.find(") Z ") == string::npos;
 }
 
@@ -60,7 +69,10 @@ TEST_SUITE("supervisor") {
       CHECK(read_file("/proc/" + std::to_string(worker) + "/maps").find("echo") != string::npos);
     }
     // Whoever is left has to answer.
-    for (const pid_t worker : {workers[0], workers[1]}) ::kill(worker, SIGSTOP);
+    for (const pid_t worker : {workers[0], workers[1]}) {
+      ::kill(worker, SIGSTOP);
+      CHECK(comes_true([&] { return stat_of(worker).find(") T ") != string::npos; }));
+    }
     for (int i = 0; i < 20; ++i) CHECK(ask(server.tcp(), get("/")).status == 200);
     for (const pid_t worker : {workers[0], workers[1]}) ::kill(worker, SIGCONT);
   }
@@ -110,9 +122,9 @@ TEST_SUITE("supervisor") {
     string address;
     std::vector<pid_t> workers;
     {
-      Server server({.toml = "workers = 2\n" + patient_times() +
-                             contract.app("/", "contract_all", "app"),
-                     .binds = {"127.0.0.1:0"}});
+      Server server(
+          {.toml = "workers = 2\n" + patient_times() + contract.app("/", "contract_all", "app"),
+           .binds = {"127.0.0.1:0"}});
       workers = server.workers();
       address = "127.0.0.1:" + server.tcp().port;
       server.expect_failure();
@@ -202,8 +214,8 @@ TEST_SUITE("supervisor") {
   TEST_CASE("a worker whose I/O thread is held up is replaced, and the app is named") {
     for (const char* const how : {"loop", "deadlock"}) {
       CAPTURE(string(how));
-      Server server({.toml = "threads = 1\ngrace = 1\n[limits]\nloop_time = 0.5\n" +
-                             crashes("/", "bad")});
+      Server server(
+          {.toml = "threads = 1\ngrace = 1\n[limits]\nloop_time = 0.5\n" + crashes("/", "bad")});
       server.expect_failure();
       const pid_t before = server.worker();
       Client stuck(server.tcp());
@@ -217,8 +229,7 @@ TEST_SUITE("supervisor") {
   }
 
   TEST_CASE("a worker is recycled after so many requests, and no request is lost") {
-    Server server({.toml = "threads = 1\n[workers]\nmax_requests = 50\n" +
-                           app_entry("/", "echo")});
+    Server server({.toml = "threads = 1\n[workers]\nmax_requests = 50\n" + app_entry("/", "echo")});
     const pid_t before = server.worker();
     for (int i = 0; i < 60; ++i) REQUIRE(ask(server.tcp(), get("/")).status == 200);
     CHECK(comes_true([&] {
@@ -230,8 +241,8 @@ TEST_SUITE("supervisor") {
   }
 
   TEST_CASE("a worker is recycled when it has too much memory") {
-    Server server({.toml = "threads = 1\n[workers]\nmax_memory = 400_000_000\n" +
-                           crashes("/", "greedy")});
+    Server server(
+        {.toml = "threads = 1\n[workers]\nmax_memory = 400_000_000\n" + crashes("/", "greedy")});
     const pid_t before = server.worker();
     CHECK(ask(server.tcp(), get("/memory")).body == "well");
     CHECK(logs(server, {"worker 0 is replaced", "max_memory"}));
@@ -244,10 +255,10 @@ TEST_SUITE("supervisor") {
       const char* path;
       const char* how;
     };
-    for (const Case& each : {Case{"segv", "SIGSEGV"}, Case{"abort", "SIGABRT"},
-                             Case{"exit3", "exit"}, Case{"overflow", "stack overflow"},
-                             Case{"throw-in-thread", "SIGABRT"},
-                             Case{"segv-in-own-thread", "SIGSEGV"}}) {
+    for (const Case& each :
+         {Case{"segv", "SIGSEGV"}, Case{"abort", "SIGABRT"}, Case{"exit3", "exit"},
+          Case{"overflow", "stack overflow"}, Case{"throw-in-thread", "SIGABRT"},
+          Case{"segv-in-own-thread", "SIGSEGV"}}) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
       // Sanitizers take these signals for themselves.
       if (string(each.path) != "exit3") continue;
@@ -255,8 +266,7 @@ TEST_SUITE("supervisor") {
       CAPTURE(string(each.path));
       for (const char* const fixture_name : {"crashes", "crashes_inline"}) {
         CAPTURE(string(fixture_name));
-        Server server({.toml = kOftenAllowed +
-                               app_entry("/", fixture_name, "name = \"bad\"\n")});
+        Server server({.toml = kOftenAllowed + app_entry("/", fixture_name, "name = \"bad\"\n")});
         server.expect_failure();
         CHECK_THROWS(ask(server.tcp(), get("/" + string(each.path))));
         CHECK(logs(server, {"app bad", each.how, "generation 1"}));
@@ -270,8 +280,8 @@ TEST_SUITE("supervisor") {
     const TemporaryFolder folder;
     write_file(folder / "toml",
                "load_time = 60\n" + crashes("/", "bad", "in = \"start\", how = \"exit\""));
-    const Outcome outcome = run_sonicorn(
-        {"serve", "--bind", "127.0.0.1:0", "-c", (folder / "toml").string()});
+    const Outcome outcome =
+        run_sonicorn({"serve", "--bind", "127.0.0.1:0", "-c", (folder / "toml").string()});
     CHECK(outcome.ending.status == 1);
     CHECK(has_logged(outcome.errors, {"app bad", "start", "exit"}));
   }

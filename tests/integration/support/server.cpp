@@ -138,8 +138,12 @@ std::vector<pid_t> Server::workers() const {
   std::vector<pid_t> found;
   for (pid_t pid = 0; children >> pid;) {
     // Hooks and the like are children, too.
-    const std::string line = read_file("/proc/" + std::to_string(pid) + "/cmdline");
-    if (line.find(std::string("\0worker\0", 8)) != std::string::npos) found.push_back(pid);
+    std::ifstream command("/proc/" + std::to_string(pid) + "/cmdline");
+    std::string program;
+    std::string subcommand;
+    std::getline(command, program, '\0');
+    std::getline(command, subcommand, '\0');
+    if (subcommand == "worker") found.push_back(pid);
   }
   return found;
 }

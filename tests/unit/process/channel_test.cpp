@@ -1,3 +1,5 @@
+#include "process/channel.hpp"
+
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -5,8 +7,6 @@
 #include <memory>
 #include <string>
 #include <vector>
-
-#include "process/channel.hpp"
 
 using namespace sonicorn;
 using process::Channel;

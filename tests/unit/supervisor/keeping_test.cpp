@@ -62,9 +62,9 @@ TEST_SUITE("supervisor.keeping") {
   TEST_CASE("what workers say of one app is added up, and what all must be is what all are") {
     Quarantine quarantine{config::Workers{.crashes = 0}};
     quarantine.note("gone", Quarantine::Clock::now());
-    const Json one = {{"name", "a"},     {"requests", 3},  {"errors", 1},    {"in_flight", 1},
-                      {"ready", true},   {"healthy", true}, {"serving", true}, {"generation", 1},
-                      {"mount", "/a"}};
+    const Json one = {{"name", "a"},     {"requests", 3},   {"errors", 1},
+                      {"in_flight", 1},  {"ready", true},   {"healthy", true},
+                      {"serving", true}, {"generation", 1}, {"mount", "/a"}};
     Json two = one;
     two["requests"] = 4;
     two["healthy"] = false;
