@@ -14,6 +14,7 @@
 #include "config/wording.hpp"
 #include "conformance/child.hpp"
 #include "conformance/report.hpp"
+#include "process/child.hpp"
 
 namespace sonicorn::cli {
 namespace {
@@ -95,7 +96,7 @@ int check_app(const Flags& flags) {
   }
   const bool for_people = !flags.json && !flags.junit;
   const conformance::Report report =
-      conformance::check(options, std::filesystem::read_symlink("/proc/self/exe"),
+      conformance::check(options, process::own_executable(),
                          [for_people](const conformance::Report& so_far) {
                            if (!for_people) return;
                            fmt::print("{}", conformance::to_text(so_far.results.back()));

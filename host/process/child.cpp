@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
+#include <system_error>
 #include <csignal>
 #include <string_view>
 #include <system_error>
@@ -131,6 +133,14 @@ void Children::reap() {
     auto ended = watched_.extract(child);
     if (!ended.empty() && ended.mapped()) ended.mapped()(status);
   }
+}
+
+std::string own_executable() {
+  constexpr const char* kLink = "/proc/self/exe";
+  std::error_code failure;
+  const std::string path = std::filesystem::read_symlink(kLink, failure).string();
+  // So the kernel calls a file that has no name any more.
+  return path.empty() || path.ends_with(" (deleted)") ? kLink : path;
 }
 
 }  // namespace sonicorn::process

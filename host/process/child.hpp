@@ -49,4 +49,8 @@ class Children {
   std::unordered_map<pid_t, OnEnd> watched_;
 };
 
+// What to execute for another process of this very program: its path, or where another file has
+// taken that place since it began (an upgrade), the kernel's link to what runs.
+std::string own_executable();
+
 }  // namespace sonicorn::process

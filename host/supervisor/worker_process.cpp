@@ -59,7 +59,7 @@ core::Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(boost::asio::i
   ::fcntl(report_in.get(), F_SETFL, O_NONBLOCK);
 
   process::SpawnRequest request;
-  request.file = "/proc/self/exe";
+  request.file = process::own_executable();
   request.argv = {"sonicorn", "worker", fmt::format("{}", setup.index), "--channel",
                   fmt::format("{}", theirs.get())};
   request.inherited = setup.descriptors;

@@ -337,7 +337,7 @@ void Supervisor::print_backtrace(const core::CrashReport& report,
     log::error("{}: crashed at {}", who, line);
   };
   process::RunRequest request;
-  request.file = "/proc/self/exe";
+  request.file = process::own_executable();
   request.argv = {"sonicorn", "crash-report"};
   request.input.assign(reinterpret_cast<const char*>(record.data()), record.size());
   request.limit = kNaming;

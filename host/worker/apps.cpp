@@ -8,6 +8,7 @@
 
 #include "app/loader.hpp"
 #include "core/log.hpp"
+#include "process/child.hpp"
 
 namespace sonicorn::worker {
 
@@ -101,7 +102,7 @@ bool Apps::load_one(const config::App& wanted, const std::filesystem::path& self
 }
 
 bool Apps::load(const std::atomic<bool>& stop) {
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe");
+  const std::filesystem::path self = process::own_executable();
   bool all_good = true;
   for (const config::App& wanted : config_.apps) {
     if (stop) return true;

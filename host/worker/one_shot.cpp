@@ -16,6 +16,7 @@
 #include "http/engine.hpp"
 #include "http/passage_run.hpp"
 #include "http/response_writer.hpp"
+#include "process/child.hpp"
 #include "routing/router.hpp"
 
 namespace sonicorn::worker {
@@ -220,7 +221,7 @@ OneShotResult run_once(const config::App& wanted, const config::Config& config,
                               SONICORN_SHUTDOWN_NOT_ON_STUCK_REQUEST |
                               SONICORN_SHUTDOWN_NOT_ON_STUCK_THREAD;
   app::Loaded loaded = app::load_app(wanted, config, *services, *copies,
-                                     std::filesystem::read_symlink("/proc/self/exe"));
+                                     process::own_executable());
   if (loaded.app == nullptr) {
     result.reasons = std::move(loaded.reasons);
     return result;

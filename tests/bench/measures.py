@@ -42,7 +42,8 @@ def instructions_per_request(servers, make, kind, waking=False):
     counted = []
     for count in (SHORT_RUN, LONG_RUN):
         folder = tempfile.mkdtemp(dir=servers.path(""))
-        wrapper = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/%p"]
+        wrapper = ["valgrind", "--tool=callgrind", "--trace-children=yes",
+                   f"--callgrind-out-file={folder}/%p"]
         core = CORES[0] if waking else CORES[1]
         with make(wrapper=wrapper, core=core, seconds=UNDER_TOOL_SECONDS) as server:
             run_load(servers, server, kind, count)
