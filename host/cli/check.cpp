@@ -95,13 +95,12 @@ int check_app(const Flags& flags) {
     return usage_error("check", fault);
   }
   const bool for_people = !flags.json && !flags.junit;
-  const conformance::Report report =
-      conformance::check(options, process::own_executable(),
-                         [for_people](const conformance::Report& so_far) {
-                           if (!for_people) return;
-                           fmt::print("{}", conformance::to_text(so_far.results.back()));
-                           std::fflush(stdout);
-                         });
+  const conformance::Report report = conformance::check(
+      options, process::own_executable(), [for_people](const conformance::Report& so_far) {
+        if (!for_people) return;
+        fmt::print("{}", conformance::to_text(so_far.results.back()));
+        std::fflush(stdout);
+      });
   if (for_people) fmt::print("{}", conformance::summary_of(report));
   if (flags.json) fmt::print("{}", conformance::to_json(report));
   if (flags.junit) fmt::print("{}", conformance::to_junit(report));

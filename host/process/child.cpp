@@ -8,9 +8,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <filesystem>
-#include <system_error>
 #include <csignal>
+#include <filesystem>
 #include <string_view>
 #include <system_error>
 

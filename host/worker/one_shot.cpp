@@ -220,8 +220,7 @@ OneShotResult run_once(const config::App& wanted, const config::Config& config,
   services->shutdown_not_on = SONICORN_SHUTDOWN_NOT_ON_KILL | SONICORN_SHUTDOWN_NOT_ON_CRASH |
                               SONICORN_SHUTDOWN_NOT_ON_STUCK_REQUEST |
                               SONICORN_SHUTDOWN_NOT_ON_STUCK_THREAD;
-  app::Loaded loaded = app::load_app(wanted, config, *services, *copies,
-                                     process::own_executable());
+  app::Loaded loaded = app::load_app(wanted, config, *services, *copies, process::own_executable());
   if (loaded.app == nullptr) {
     result.reasons = std::move(loaded.reasons);
     return result;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <csignal>
 #include <fstream>
+#include <random>
 #include <set>
 
 #include "support/contract.hpp"
@@ -273,6 +274,28 @@ TEST_SUITE("supervisor") {
         CHECK(logs(server, {"app bad: crashed at", "#"}));
         CHECK(ask(server.tcp(), get("/")).body == "well");
       }
+    }
+  }
+
+  TEST_CASE("SIGTERM at any moment of the start ends it cleanly, with a shutdown for each start") {
+    std::mt19937 random(20'261'127);
+    std::uniform_int_distribution<int> moment(0, 400'000);  // microseconds
+    for (int i = 0; i < 20; ++i) {
+      const Contract contract;
+      const int when = moment(random);
+      CAPTURE(when);
+      write_file(contract.folder() / "toml", "workers = 2\nload_time = 60\n" + patient_times() +
+                                                 contract.app("/", "contract_all", "app"));
+      Process server({SONICORN_EXECUTABLE, "serve", "--bind", "127.0.0.1:0", "-c",
+                      (contract.folder() / "toml").string()});
+      ::usleep(static_cast<useconds_t>(when));
+      server.send_signal(SIGTERM);
+      const auto ending = server.wait();
+      REQUIRE(ending.has_value());
+      // Before its first line it has started nothing yet, and ends as any program does.
+      CHECK((ending->status == 0 || (ending->signal == SIGTERM && server.errors().empty())));
+      const std::size_t starts = contract.calls("app", "start", "end").size();
+      CHECK(contract.calls("app", "shutdown", "end").size() == starts);
     }
   }
 
