@@ -155,7 +155,8 @@ std::string state_of(const Json& app) {
 // "log/1, timer/1 (withheld)": what the app asked for, with what it did not get.
 std::string negotiated(const Json& app, const char* key) {
   std::string text;
-  for (const auto& [id, answer] : app.value(key, Json::object()).items()) {
+  const Json answers = app.value(key, Json::object());
+  for (const auto& [id, answer] : answers.items()) {
     if (!text.empty()) text += ", ";
     text += id;
     if (answer != "offered") text += " (" + answer.get<std::string>() + ")";

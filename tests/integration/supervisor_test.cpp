@@ -49,6 +49,12 @@ string crashes(std::string_view mount, std::string_view name, std::string_view s
                    "name = \"" + string(name) + "\"\nsettings = { " + string(settings) + " }");
 }
 
+std::size_t count_of(const string& text, const string& part) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(part); at != string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
 std::size_t descriptors_of(pid_t process) {
   const std::filesystem::directory_iterator all("/proc/" + std::to_string(process) + "/fd");
   return static_cast<std::size_t>(std::distance(begin(all), end(all)));
@@ -93,11 +99,15 @@ TEST_SUITE("supervisor") {
   TEST_CASE("a worker that is killed hurts only its own requests, and another takes its place") {
     Server server({.toml = "workers = 2\nthreads = 1\n" + app_entry("/", "echo")});
     const auto before = server.workers();
+    std::size_t restarted = 0;
     for (const pid_t victim : before) {
       const auto killed = Clock::now();
       ::kill(victim, SIGKILL);
       CHECK(ask(server.tcp(), get("/")).status == 200);
       CHECK(Clock::now() - killed < milliseconds(2'000));
+      // Its successor is to be there before the other one goes.
+      ++restarted;
+      CHECK(comes_true([&] { return count_of(server.log(), " serves (pid ") == restarted; }));
     }
     CHECK(comes_true([&] {
       const auto now = server.workers();
