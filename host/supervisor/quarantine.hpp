@@ -27,6 +27,12 @@ class Quarantine {
     return deaths.size() > most_ && names_.insert(app).second;
   }
 
+  // Puts it there at once, as one death more.
+  void confine(const std::string& app) {
+    ++totals_[app];
+    names_.insert(app);
+  }
+
   // Gives it another chance. False when it is not in quarantine.
   bool release(const std::string& app) {
     deaths_.erase(app);

@@ -107,7 +107,7 @@ class Supervisor final : public Control {
                           const WorkerProcess::End& end);
   void on_leaver_ended(std::unique_ptr<WorkerProcess> worker, const WorkerProcess::End& end);
   void announce();
-  void note_death(const WorkerProcess& worker, const WorkerProcess::End& end);
+  std::string note_death(const WorkerProcess& worker, const WorkerProcess::End& end);
   void print_backtrace(const core::CrashReport& report, const std::vector<std::byte>& record);
   void tell_of_end(const WorkerProcess& worker, const WorkerProcess::End& end);
   void on_control(const Json& message);

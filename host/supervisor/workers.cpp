@@ -246,8 +246,15 @@ void Supervisor::on_ended(WorkerProcess& worker, WorkerProcess::End end) {
 void Supervisor::on_current_ended(Slot& slot, std::unique_ptr<WorkerProcess> worker,
                                   const WorkerProcess::End& end) {
   if (stage_ == Stage::stopping) return on_leaver_ended(std::move(worker), end);
-  note_death(*worker, end);
+  const std::string app = note_death(*worker, end);
   if (stage_ == Stage::starting) {
+    // Where broken apps are skipped, one that crashes in the start is.
+    if (config_.skip_broken && !app.empty()) {
+      log::error("app {}: it ended a worker that was starting, so it is quarantined", app);
+      quarantine_.confine(app);
+      worker.reset();
+      return start_again(slot);
+    }
     status_ = 1;
     worker.reset();
     return begin_stop(SONICORN_REASON_START_FAILED, 0, {});
@@ -311,7 +318,8 @@ void Supervisor::on_leaver_ended(std::unique_ptr<WorkerProcess> worker,
   }
 }
 
-void Supervisor::note_death(const WorkerProcess& worker, const WorkerProcess::End& end) {
+// The result is the app that is to blame; empty when none is known.
+std::string Supervisor::note_death(const WorkerProcess& worker, const WorkerProcess::End& end) {
   // Of a worker that could not start, its own errors are the last word.
   const bool told = stage_ == Stage::starting && WIFEXITED(end.wait_status);
   std::string app = worker.blamed();
@@ -327,6 +335,7 @@ void Supervisor::note_death(const WorkerProcess& worker, const WorkerProcess::En
   if (!app.empty() && stage_ == Stage::serving && quarantine_.note(app, Clock::now())) {
     quarantine(app);
   }
+  return app;
 }
 
 // A child looks up the names, for that takes memory and trust in the app's file.

@@ -287,6 +287,24 @@ TEST_SUITE("supervisor") {
     }
   }
 
+  TEST_CASE("an app that crashes while the server starts is skipped where broken ones are") {
+    Server server({.toml = "workers = 2\nskip_broken = true\n" +
+                           crashes("/bad", "bad", "in = \"start\", how = \"exit\"") +
+                           app_entry("/", "echo")});
+    CHECK(logs(server, {"app bad: start ended the worker by exit(3)"}));
+    CHECK(logs(server, {"app bad", "quarantined"}));
+    CHECK(ask(server.tcp(), get("/")).status == 200);
+    CHECK(ask(server.tcp(), get("/bad")).status == 503);
+  }
+
+  TEST_CASE("a worker is recycled when it has lived for long enough") {
+    Server server({.toml = "[workers]\nmax_lifetime = 0.5\n" + app_entry("/", "echo")});
+    const pid_t before = server.worker();
+    CHECK(logs(server, {"worker 0 is replaced", "max_lifetime"}));
+    CHECK(comes_true([&] { return !lives(before); }));
+    CHECK(ask(server.tcp(), get("/")).status == 200);
+  }
+
   TEST_CASE("SIGTERM at any moment of the start ends it cleanly, with a shutdown for each start") {
     std::mt19937 random(20'261'127);
     std::uniform_int_distribution<int> moment(0, 400'000);  // microseconds
