@@ -331,6 +331,29 @@ TEST_SUITE("operate") {
     CHECK(server.wait()->status == 0);
   }
 
+  TEST_CASE("SIGUSR1 opens the log files again, those of the workers included") {
+    const TemporaryFolder folder;
+    const string access = (folder / "access").string();
+    const string log = (folder / "log").string();
+    Server server({.toml = "threads = 1\n" + app_entry("/", "echo"),
+                   .arguments = {"--access-log", access, "--log-file", log}});
+    CHECK(ask(server.tcp(), get("/before")).status == 200);
+    // A line is written when the thread has a moment, which is after the answer.
+    const auto deadline = Clock::now() + kPatience;
+    while (read_file(access).empty() && Clock::now() < deadline) std::this_thread::yield();
+    std::filesystem::rename(access, access + ".1");
+    std::filesystem::rename(log, log + ".1");
+    server.process().send_signal(SIGUSR1);
+    while (!std::filesystem::exists(access) && Clock::now() < deadline) std::this_thread::yield();
+    CHECK(ask(server.tcp(), get("/after")).status == 200);
+    CHECK(server.stop().status == 0);
+    CHECK(read_file(access + ".1").find("/before") != string::npos);
+    CHECK(read_file(access + ".1").find("/after") == string::npos);
+    CHECK(read_file(access).find("/after") != string::npos);
+    CHECK(read_file(log + ".1").find("listening on") != string::npos);
+    CHECK(read_file(log).find("stopped") != string::npos);
+  }
+
   TEST_CASE("a socket that was activated is served, and stays who opened it") {
     if (::access("/usr/bin/systemd-socket-activate", X_OK) != 0) {
       MESSAGE("skipped: there is no systemd-socket-activate");
