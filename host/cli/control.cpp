@@ -11,12 +11,15 @@
 #include "admin/control_path.hpp"
 #include "cli/command.hpp"
 #include "cli/table.hpp"
+#include "config/range.hpp"
 
 // The subcommands that ask a running server. Each blocks until the server has answered.
 namespace sonicorn::cli {
 namespace {
 
 using Json = nlohmann::json;
+
+constexpr config::CountRange kIndex{0, config::kWorkers.most};
 
 // What all of them have.
 struct Asking {
@@ -249,14 +252,15 @@ Command add_restart_worker(CLI::App& root) {
                  "N, all are\n"
                  "replaced, one after the other. Returns when the old ones have ended.\n\n"
                  "Exit status: 0 replaced, 1 not replaced, or no server answered.");
-  const auto index = std::make_shared<std::optional<unsigned>>();
+  const auto index = std::make_shared<std::string>();
   app->add_option("N", *index, "The worker's number, as in 'sonicorn workers'")->type_name("");
   return {app, [asking, index] {
-            const std::string target =
-                *index ? fmt::format("/workers/{}/restart", **index) : "/workers/restart";
-            return act(*asking, target,
-                       *index ? fmt::format("worker {} is replaced", **index)
-                              : std::string("all workers are replaced"));
+            if (index->empty()) return act(*asking, "/workers/restart", "all workers are replaced");
+            if (const auto number = config::parse_count("N", *index, kIndex); !number) {
+              return usage_error("restart-worker", number.error().message);
+            }
+            return act(*asking, fmt::format("/workers/{}/restart", *index),
+                       fmt::format("worker {} is replaced", *index));
           }};
 }
 
