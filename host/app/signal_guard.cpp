@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
+#include <sonicorn/context.h>
 
 #include <cstring>
 #include <mutex>
@@ -93,6 +94,24 @@ std::string describe(const Intrusion& intrusion) {
 std::string signal_name(int number) {
   const char* const name = ::sigabbrev_np(number);
   return name != nullptr ? std::string("SIG") + name : fmt::format("signal {}", number);
+}
+
+sigset_t set_of(std::span<const int> signals) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : signals) sigaddset(&set, number);
+  return set;
+}
+
+std::uint32_t stop_reason_of(int number) {
+  switch (number) {
+    case SIGINT:
+      return SONICORN_REASON_INT;
+    case SIGQUIT:
+      return SONICORN_REASON_QUIT;
+    default:
+      return SONICORN_REASON_TERM;
+  }
 }
 
 }  // namespace sonicorn::app

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <csignal>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,5 +31,10 @@ std::string describe(const Intrusion& intrusion);
 
 // "SIGTERM", "signal 40".
 std::string signal_name(int number);
+
+sigset_t set_of(std::span<const int> signals);
+
+// The SONICORN_REASON_... of a stop by this signal.
+std::uint32_t stop_reason_of(int number);
 
 }  // namespace sonicorn::app

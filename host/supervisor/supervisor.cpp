@@ -37,23 +37,7 @@ constexpr milliseconds kFarewell{500};
 constexpr std::array kReadSignals = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP,  SIGUSR1,
                                      SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD, SIGWINCH};
 
-sigset_t read_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int number : kReadSignals) sigaddset(&set, number);
-  return set;
-}
-
-std::uint32_t reason_of(int signal_number) {
-  switch (signal_number) {
-    case SIGINT:
-      return SONICORN_REASON_INT;
-    case SIGQUIT:
-      return SONICORN_REASON_QUIT;
-    default:
-      return SONICORN_REASON_TERM;
-  }
-}
+sigset_t read_signals() { return app::set_of(kReadSignals); }
 
 // For hooks.
 const char* name_of_reason(std::uint32_t reason) {
@@ -219,11 +203,12 @@ void Supervisor::on_stop_signal(int number) {
     stopped_at_ = Clock::now();
     log::info("{}: stopping, with {} s of grace for requests in flight", app::signal_name(number),
               static_cast<double>(config_.grace.count()) / 1000.0);
-    if (stage_ != Stage::stopping) return begin_stop(reason_of(number), number, {});
+    if (stage_ != Stage::stopping) return begin_stop(app::stop_reason_of(number), number, {});
   }
   // What a second one may cut short, the workers know.
-  each_worker(
-      [&](WorkerProcess& worker) { worker.stop(reason_of(number), number, {}, stop_limit()); });
+  each_worker([&](WorkerProcess& worker) {
+    worker.stop(app::stop_reason_of(number), number, {}, stop_limit());
+  });
   if (number == stop_signal_ && Clock::now() - stopped_at_ < kSameSignal) return;
   log::warning("{} after {}: ending at once", app::signal_name(number),
                app::signal_name(stop_signal_));

@@ -100,16 +100,7 @@ class Supervisor final : public Control {
   void on_message(WorkerProcess& worker, const Json& message);
   void on_prepared(WorkerProcess& worker);
   void on_serving(WorkerProcess& worker);
-  void on_ended(WorkerProcess& worker, WorkerProcess::End end);
-  void on_current_ended(Slot& slot, std::unique_ptr<WorkerProcess> worker,
-                        const WorkerProcess::End& end);
-  void on_successor_ended(Slot& slot, std::unique_ptr<WorkerProcess> worker,
-                          const WorkerProcess::End& end);
-  void on_leaver_ended(std::unique_ptr<WorkerProcess> worker, const WorkerProcess::End& end);
   void announce();
-  std::string note_death(const WorkerProcess& worker, const WorkerProcess::End& end);
-  void print_backtrace(const core::CrashReport& report, const std::vector<std::byte>& record);
-  void tell_of_end(const WorkerProcess& worker, const WorkerProcess::End& end);
   void on_control(const Json& message);
   void replace(Replacement wanted);
   void replace_next();
@@ -128,6 +119,17 @@ class Supervisor final : public Control {
     for (const auto& worker : leaving_) use(*worker);
   }
   bool all_serve() const;
+
+  // ends.cpp: what becomes of a worker's end
+  void on_ended(WorkerProcess& worker, WorkerProcess::End end);
+  void on_current_ended(Slot& slot, std::unique_ptr<WorkerProcess> worker,
+                        const WorkerProcess::End& end);
+  void on_successor_ended(Slot& slot, std::unique_ptr<WorkerProcess> worker,
+                          const WorkerProcess::End& end);
+  void on_leaver_ended(std::unique_ptr<WorkerProcess> worker, const WorkerProcess::End& end);
+  std::string note_death(const WorkerProcess& worker, const WorkerProcess::End& end);
+  void print_backtrace(const core::CrashReport& report, const std::vector<std::byte>& record);
+  void tell_of_end(const WorkerProcess& worker, const WorkerProcess::End& end);
 
   // overview.cpp: Control
   bool is_ready(std::string& why_not) const override;

@@ -1,18 +1,15 @@
 #include <sonicorn/capability/control.h>
 #include <sonicorn/context.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <utility>
 
-#include "app/signal_guard.hpp"
 #include "core/log.hpp"
 #include "process/message.hpp"
-#include "process/run.hpp"
 #include "supervisor/supervisor.hpp"
 
-// How the supervisor starts workers, hears from them, replaces them and takes note of their ends.
+// How the supervisor starts workers, hears from them and replaces them.
 namespace sonicorn::supervisor {
 
 namespace log = core::log;
@@ -25,20 +22,9 @@ using std::chrono::milliseconds;
 
 // What a worker takes to end beyond the grace: the last calls into apps have their own deadlines.
 constexpr milliseconds kEnding{8'000};
-constexpr milliseconds kNaming{10'000};  // of functions, with much debug information
-constexpr milliseconds kLook{1'000};     // at what wears out
+constexpr milliseconds kLook{1'000};  // at what wears out
 // A worker answers questions beside those that it asks its apps.
 constexpr milliseconds kAnswer{3'000};
-
-// "ended by SIGSEGV", "ended with status 3".
-std::string text_of(int wait_status) {
-  if (WIFSIGNALED(wait_status)) {
-    return fmt::format("was ended by {}", app::signal_name(WTERMSIG(wait_status)));
-  }
-  return fmt::format("ended with status {}", WEXITSTATUS(wait_status));
-}
-
-bool is_clean(int wait_status) { return WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0; }
 
 bool may_take_for_ever(const config::Config& config) {
   return std::any_of(config.apps.begin(), config.apps.end(), [&](const config::App& app) {
@@ -226,160 +212,6 @@ void Supervisor::announce() {
   tell(config::Hook::when_ready, {{"addresses", urls}, {"workers", slots_.size()}});
   notifier_.ready(fmt::format("serving with {} worker(s)", slots_.size()));
   watch_limits();
-}
-
-void Supervisor::on_ended(WorkerProcess& worker, WorkerProcess::End end) {
-  if (Slot* const slot = slot_of(worker)) {
-    if (slot->current.get() == &worker) {
-      return on_current_ended(*slot, std::move(slot->current), end);
-    }
-    return on_successor_ended(*slot, std::move(slot->successor), end);
-  }
-  const auto found = std::find_if(leaving_.begin(), leaving_.end(),
-                                  [&](const auto& each) { return each.get() == &worker; });
-  if (found == leaving_.end()) return;
-  std::unique_ptr<WorkerProcess> leaver = std::move(*found);
-  leaving_.erase(found);
-  on_leaver_ended(std::move(leaver), end);
-}
-
-void Supervisor::on_current_ended(Slot& slot, std::unique_ptr<WorkerProcess> worker,
-                                  const WorkerProcess::End& end) {
-  if (stage_ == Stage::stopping) return on_leaver_ended(std::move(worker), end);
-  const std::string app = note_death(*worker, end);
-  if (stage_ == Stage::starting) {
-    // Where broken apps are skipped, one that crashes in the start is.
-    if (config_.skip_broken && !app.empty()) {
-      log::error("app {}: it ended a worker that was starting, so it is quarantined", app);
-      quarantine_.confine(app);
-      worker.reset();
-      return start_again(slot);
-    }
-    status_ = 1;
-    worker.reset();
-    return begin_stop(SONICORN_REASON_START_FAILED, 0, {});
-  }
-  // Whom the kernel told of a connection that the dead one did not take, may look for it now.
-  each_worker([](WorkerProcess& other) { other.send(message::kLook); });
-  slot.lived = Clock::now() - worker->started();
-  if (slot.successor == nullptr && !slot.spawning) start_again(slot);
-}
-
-void Supervisor::on_successor_ended(Slot& slot, std::unique_ptr<WorkerProcess> worker,
-                                    const WorkerProcess::End& end) {
-  if (stage_ == Stage::stopping) return on_leaver_ended(std::move(worker), end);
-  note_death(*worker, end);
-  slot.lived = {};
-  if (slot.current == nullptr) {
-    start_again(slot);
-  } else if (replacing_ && to_replace_.front().done == nullptr) {
-    // Its own wish is tried again after a while.
-    const Replacement again = to_replace_.front();
-    slot.timer.expires_after(slot.backoff.after({}, chance_));
-    slot.timer.async_wait([this, again](const boost::system::error_code& error) {
-      if (!error) replace(again);
-    });
-  }
-  if (replacing_ && to_replace_.front().index == slot.index) {
-    replaced(
-        fmt::format("the successor of worker {} did not come up; the log says why", slot.index));
-  }
-}
-
-void Supervisor::on_leaver_ended(std::unique_ptr<WorkerProcess> worker,
-                                 const WorkerProcess::End& end) {
-  const bool clean = is_clean(end.wait_status);
-  if (!clean && !end.last_words.empty()) {
-    note_death(*worker, end);
-  } else {
-    tell_of_end(*worker, end);
-  }
-  const bool was_awaited = worker.get() == awaited_;
-  if (stage_ == Stage::stopping) {
-    if (!clean && status_ == 0) status_ = 1;
-    // It was told twice, and so all end at once.
-    if (stop_signal_ != 0 && WIFEXITED(end.wait_status) && WEXITSTATUS(end.wait_status) > 128) {
-      status_ = WEXITSTATUS(end.wait_status);
-      each_worker([](WorkerProcess& other) { other.kill(); });
-    }
-    worker.reset();
-    return end_if_stopped();
-  }
-  if (!clean) {
-    log::warning("worker {} (pid {}), which was replaced, {}", worker->index(), worker->pid(),
-                 text_of(end.wait_status));
-  } else {
-    log::info("worker {} (pid {}) has ended", worker->index(), worker->pid());
-  }
-  each_worker([](WorkerProcess& other) { other.send(message::kLook); });
-  if (was_awaited) {
-    awaited_ = nullptr;
-    replaced({});
-  }
-}
-
-// The result is the app that is to blame; empty when none is known.
-std::string Supervisor::note_death(const WorkerProcess& worker, const WorkerProcess::End& end) {
-  // Of a worker that could not start, its own errors are the last word.
-  const bool told = stage_ == Stage::starting && WIFEXITED(end.wait_status);
-  std::string app = worker.blamed();
-  if (const auto report = core::parse_crash_report(end.last_words)) {
-    log::error("{}", core::summary(*report));
-    print_backtrace(*report, end.last_words);
-    if (!report->app.empty()) app = report->app;
-  }
-  if (!told) {
-    log::error("worker {} (pid {}) {}", worker.index(), worker.pid(), text_of(end.wait_status));
-  }
-  tell_of_end(worker, end);
-  if (!app.empty() && stage_ == Stage::serving && quarantine_.note(app, Clock::now())) {
-    quarantine(app);
-  }
-  return app;
-}
-
-// A child looks up the names, for that takes memory and trust in the app's file.
-void Supervisor::print_backtrace(const core::CrashReport& report,
-                                 const std::vector<std::byte>& record) {
-  const auto print = [who = report.app.empty() ? fmt::format("process {}", report.process)
-                                               : "app " + report.app](std::string_view line) {
-    log::error("{}: crashed at {}", who, line);
-  };
-  process::RunRequest request;
-  request.file = process::own_executable();
-  request.argv = {"sonicorn", "crash-report"};
-  request.input.assign(reinterpret_cast<const char*>(record.data()), record.size());
-  request.limit = kNaming;
-  process::run(io_, children_, std::move(request),
-               [print, plain = core::plain_frames(report)](const process::RunEnd& end) {
-                 if (!end.ok()) {
-                   for (const std::string& line : core::to_lines(plain)) print(line);
-                   return;
-                 }
-                 std::string_view rest = end.output;
-                 while (!rest.empty()) {
-                   const std::size_t size = std::min(rest.find('\n'), rest.size());
-                   print(rest.substr(0, size));
-                   rest.remove_prefix(std::min(size + 1, rest.size()));
-                 }
-               });
-}
-
-void Supervisor::tell_of_end(const WorkerProcess& worker, const WorkerProcess::End& end) {
-  Json context = {{"worker", worker.index()}, {"worker_pid", worker.pid()}};
-  if (WIFSIGNALED(end.wait_status)) {
-    context["signal"] = app::signal_name(WTERMSIG(end.wait_status));
-  } else {
-    context["status"] = WEXITSTATUS(end.wait_status);
-  }
-  if (const auto report = core::parse_crash_report(end.last_words)) {
-    context["crash"] = {{"app", report->app},
-                        {"generation", report->generation},
-                        {"attribute", report->what},
-                        {"signal", report->signal != 0 ? app::signal_name(report->signal) : "exit"},
-                        {"summary", core::summary(*report)}};
-  }
-  tell(config::Hook::worker_exit, std::move(context));
 }
 
 void Supervisor::on_control(const Json& said) {

@@ -67,25 +67,9 @@ void catch_stray_signals() {
   for (const int number : kReadSignals) ::sigaction(number, &action, nullptr);
 }
 
-sigset_t read_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int number : kReadSignals) sigaddset(&set, number);
-  return set;
-}
+sigset_t read_signals() { return app::set_of(kReadSignals); }
 
 constexpr std::uint64_t bit(unsigned number) { return std::uint64_t{1} << number; }
-
-std::uint32_t reason_of(int signal_number) {
-  switch (signal_number) {
-    case SIGINT:
-      return SONICORN_REASON_INT;
-    case SIGQUIT:
-      return SONICORN_REASON_QUIT;
-    default:
-      return SONICORN_REASON_TERM;
-  }
-}
 
 // What is logged is out, unless who reads it is stuck.
 [[noreturn]] void end_at_once(int status) {
@@ -242,7 +226,10 @@ void Server::on_stop_signal(int number, bool told) {
     log::info("{}: stopping this worker, with {} s of grace for requests in flight",
               app::signal_name(number), seconds(config_.grace));
   }
-  stop({.reason = reason_of(number), .signal_number = number, .deadline = {}, .message = {}});
+  stop({.reason = app::stop_reason_of(number),
+        .signal_number = number,
+        .deadline = {},
+        .message = {}});
 }
 
 void Server::bring_up() {
