@@ -33,8 +33,6 @@ inline constexpr char kPrepared[] = "prepared";
 inline constexpr char kServing[] = "serving";
 // Whether it serves as it should: "ready", "why_not".
 inline constexpr char kReadiness[] = "readiness";
-// It accepts no more, for it stops.
-inline constexpr char kClosed[] = "closed";
 // It cannot start, because of "app".
 inline constexpr char kFailed[] = "failed";
 // The answer to kAsk: "id", "answer".

@@ -1,5 +1,6 @@
 #include "supervisor/supervisor.hpp"
 
+#include <fmt/format.h>
 #include <sonicorn/context.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -320,6 +321,7 @@ void Supervisor::set_workers(unsigned count) {
   }
   if (count == 0) return log::warning("the last worker stays; SIGTERM stops the server");
   log::info("{} worker(s) instead of {}", count, slots_.size());
+  notifier_.status(fmt::format("serving with {} worker(s)", count));
   tell(config::Hook::nworkers_changed, {{"workers", count}, {"before", slots_.size()}});
   while (slots_.size() < count) {
     const auto index = static_cast<unsigned>(slots_.size());
@@ -347,6 +349,7 @@ void Supervisor::quarantine(const std::string& app) {
       "app {}: it ended workers more than {} times within {:g} s, so it is quarantined: its mount "
       "answers 503 until 'sonicorn unquarantine {}'",
       app, config_.workers.crashes, crash_seconds, app);
+  notifier_.status(fmt::format("serving, but app {} is quarantined", app));
   tell(config::Hook::quarantined,
        {{"app", app}, {"crashes", config_.workers.crashes}, {"seconds", crash_seconds}});
   each_worker([&](WorkerProcess& worker) { worker.send(message::kQuarantine, {{"app", app}}); });

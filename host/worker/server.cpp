@@ -352,9 +352,7 @@ void Server::on_noticed() {
 
 // Who connects from now on is refused by the kernel, instead of waiting for nobody.
 void Server::on_thread_closed() {
-  if (--accepting_ != 0) return;
-  sockets_.clear();
-  say(message::kClosed);
+  if (--accepting_ == 0) sockets_.clear();
 }
 
 // A handler may outlive its client, so the pool is asked last.

@@ -326,6 +326,8 @@ TEST_SUITE("operate") {
     server.send_signal(SIGHUP);
     CHECK(systemd.wait_for("RELOADING=1").find("MONOTONIC_USEC=") != string::npos);
     systemd.wait_for("READY=1");
+    server.send_signal(SIGTTIN);
+    systemd.wait_for("STATUS=serving with 2");
     server.send_signal(SIGTERM);
     systemd.wait_for("STOPPING=1");
     CHECK(server.wait()->status == 0);
