@@ -6,29 +6,12 @@
 #include <fstream>
 #include <string>
 
+#include "../app/temporary_folder.hpp"
+
 namespace sonicorn::config {
 namespace {
 
-class Folder {
- public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "sonicorn-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-
-  std::filesystem::path write(const std::string& name, const std::string& text) const {
-    std::ofstream(path_ / name) << text;
-    return path_ / name;
-  }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
+using Folder = sonicorn::app::TemporaryFolder;
 
 std::vector<std::string_view> ids(const Loaded& loaded) {
   std::vector<std::string_view> all;

@@ -17,6 +17,8 @@
 #include <string>
 #include <vector>
 
+#include "../app/temporary_folder.hpp"
+
 namespace sonicorn::core {
 namespace {
 
@@ -28,21 +30,7 @@ using std::chrono::seconds;
 constexpr seconds kPatience{30};
 constexpr int kPatienceMs = 30'000;
 
-class Folder {
- public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "sonicorn-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  std::filesystem::path operator/(const char* name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
+using Folder = sonicorn::app::TemporaryFolder;
 
 std::string content(const std::filesystem::path& file) {
   std::ifstream stream(file);

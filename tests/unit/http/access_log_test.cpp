@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "../app/temporary_folder.hpp"
 #include "core/log.hpp"
 #include "http/loop.hpp"
 
@@ -27,21 +28,7 @@ class NoExecutor final : public Executor {
   void submit_owed(std::unique_ptr<PoolCall>) override {}
 };
 
-class Folder {
- public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "sonicorn-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  std::filesystem::path operator/(const char* name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
+using Folder = sonicorn::app::TemporaryFolder;
 
 std::vector<Json> lines_in(const std::filesystem::path& file) {
   std::ifstream stream(file);
