@@ -113,7 +113,7 @@ class Reader {
 Process serve_into(const Reader& reader, const TemporaryFolder& folder,
                    std::vector<string> arguments) {
   std::vector<string> all{
-      "/bin/sh", "-c",     R"(exec 2> "$0"; exec "$@")",      reader.path(), SONICORN_EXECUTABLE,
+      "/bin/sh", "-c",     R"(exec 2> "$0"; exec "$@")",      reader.path(), executable(),
       "serve",   "--bind", "unix:" + (folder / "s").string(), "--admin",     folder / "admin"};
   all.insert(all.end(), arguments.begin(), arguments.end());
   return Process(std::move(all), {{"TMPDIR", folder.path()}});

@@ -59,7 +59,7 @@ TEST_SUITE("admin") {
                                                patient_times() +
                                                contract.app("/other", "contract_all", "other") +
                                                contract.app("/", "contract_all", "app"));
-    Process process({SONICORN_EXECUTABLE, "serve", "--bind", "127.0.0.1:0", "-c",
+    Process process({executable(), "serve", "--bind", "127.0.0.1:0", "-c",
                      (contract.folder() / "toml").string()});
     contract.wait_for("app", "ready", "begin");
     const Response early = ask(admin, get("/readyz"));

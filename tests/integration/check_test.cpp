@@ -16,7 +16,7 @@ namespace {
 constexpr std::chrono::milliseconds kCheckPatience{240'000};
 
 Outcome run_check(std::vector<string> arguments) {
-  arguments.insert(arguments.begin(), {SONICORN_EXECUTABLE, "check"});
+  arguments.insert(arguments.begin(), {executable(), "check"});
   Process process(std::move(arguments));
   const auto ending = process.wait(kCheckPatience);
   REQUIRE_MESSAGE(ending, process.output() << process.errors());
@@ -194,9 +194,7 @@ TEST_SUITE("check") {
     CHECK(finding["level"] == "error");
     CHECK(contains(finding["message"], "left-behind"));
     CHECK(contains(finding["remedy"], "background/1"));
-#ifndef __SANITIZE_THREAD__
-    CHECK(is_somewhere(finding["where"], "sleep_for_ever"));
-#endif
+    if (!has_thread_sanitizer()) CHECK(is_somewhere(finding["where"], "sleep_for_ever"));
     // It is found, and the other scenarios are run all the same.
     CHECK((*scenario_of(checked, "requests during shutdown"))["skipped"].is_null());
   }
@@ -250,9 +248,7 @@ TEST_SUITE("check") {
     REQUIRE(!crashes.empty());
     CHECK(contains(crashes[0]["message"], "SIGSEGV"));
     CHECK(contains(crashes[0]["message"], "shutdown"));
-#ifndef __SANITIZE_THREAD__
-    CHECK(is_somewhere(crashes[0]["where"], "#0 write_to_nowhere"));
-#endif
+    if (!has_thread_sanitizer()) CHECK(is_somewhere(crashes[0]["where"], "#0 write_to_nowhere"));
     // No request, a request, during shutdown, and the runs: each was tried.
     CHECK(crashes.size() == 4);
     CHECK((*scenario_of(checked, "load"))["ok"] == true);
@@ -264,9 +260,7 @@ TEST_SUITE("check") {
     const auto hangs = checked.all("check.hang");
     REQUIRE(hangs.size() == 1);
     CHECK(contains(hangs[0]["message"], "start did not return within 2 s"));
-#ifndef __SANITIZE_THREAD__
-    CHECK(is_somewhere(hangs[0]["where"], "wait_for_nobody"));
-#endif
+    if (!has_thread_sanitizer()) CHECK(is_somewhere(hangs[0]["where"], "wait_for_nobody"));
     CHECK(contains((*scenario_of(checked, "50 runs"))["skipped"], "start"));
   }
 
@@ -438,9 +432,8 @@ TEST_SUITE("check") {
 
   TEST_CASE("nothing is left in the folder for temporary files") {
     const TemporaryFolder folder;
-    Process process(
-        {SONICORN_EXECUTABLE, "check", fixture("check_shutdown_crashes"), "--runs", "2"},
-        {{"TMPDIR", folder.path()}});
+    Process process({executable(), "check", fixture("check_shutdown_crashes"), "--runs", "2"},
+                    {{"TMPDIR", folder.path()}});
     REQUIRE(process.wait(kCheckPatience));
     CHECK(std::filesystem::is_empty(folder.path()));
   }

@@ -191,10 +191,9 @@ TEST_SUITE("inspect") {
     CHECK(inspect(folder / "text.so").exit_status == 1);
     CHECK(inspect(folder / "missing.so").exit_status == 1);
     CHECK(inspect(folder.path()).exit_status == 1);
-    CHECK(inspect(SONICORN_EXECUTABLE).exit_status == 1);
+    CHECK(inspect(executable()).exit_status == 1);
     CHECK(inspect("/dev/null").exit_status == 1);
-    CHECK(inspect((std::filesystem::path(SONICORN_FIXTURE_DIR) / "libborrowed.so")).exit_status ==
-          1);
+    CHECK(inspect(fixture("libborrowed")).exit_status == 1);
   }
 
   TEST_CASE("a file name of any bytes gives well-formed JSON") {

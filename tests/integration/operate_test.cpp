@@ -219,9 +219,9 @@ TEST_SUITE("operate") {
     const TemporaryFolder runtime;
     ::chmod(runtime.path().c_str(), 0700);
     const Process::Environment environment{{"RUNTIME_DIRECTORY", runtime.path()}};
-    Process server({SONICORN_EXECUTABLE, "serve", fixture("echo"), "--bind",
-                    "unix:" + (runtime / "s").string()},
-                   environment);
+    Process server(
+        {executable(), "serve", fixture("echo"), "--bind", "unix:" + (runtime / "s").string()},
+        environment);
     REQUIRE(server.wait_for_errors("listening on"));
     const Outcome outcome = run_sonicorn({"status", "--json"}, environment);
     // Others may run for this user, in the other folders.
@@ -317,7 +317,7 @@ TEST_SUITE("operate") {
     const NotifySocket systemd(folder / "notify");
     write_file(folder / "toml", "load_time = 60\n" + app_entry("/", "echo"));
     Process server(
-        {SONICORN_EXECUTABLE, "serve", "--bind", "127.0.0.1:0", "-c", (folder / "toml").string()},
+        {executable(), "serve", "--bind", "127.0.0.1:0", "-c", (folder / "toml").string()},
         {{"NOTIFY_SOCKET", folder / "notify"}, {"WATCHDOG_USEC", "200000"}});
     systemd.wait_for("READY=1");
     CHECK(server.wait_for_errors("listening on"));
@@ -364,7 +364,7 @@ TEST_SUITE("operate") {
     const TemporaryFolder folder;
     const Endpoint socket{{}, {}, folder / "s"};
     Process server({"/usr/bin/systemd-socket-activate", "-l", socket.path.string(),
-                    "--setenv=TMPDIR=" + folder.path().string(), SONICORN_EXECUTABLE, "serve",
+                    "--setenv=TMPDIR=" + folder.path().string(), executable(), "serve",
                     fixture("echo"), "--control", (folder / "control").string()});
     const auto deadline = Clock::now() + kPatience;
     while (!std::filesystem::exists(socket.path) && Clock::now() < deadline) ::usleep(1000);
@@ -381,7 +381,7 @@ TEST_SUITE("operate") {
     }
     const TemporaryFolder folder;
     ::chmod(folder.path().c_str(), 0755);
-    Process server({SONICORN_EXECUTABLE, "serve", fixture("echo"), "--no-check-owners", "--bind",
+    Process server({executable(), "serve", fixture("echo"), "--no-check-owners", "--bind",
                     "127.0.0.1:0", "--user", "nobody", "--pid-file", (folder / "pid").string(),
                     "--control", (folder / "control").string()},
                    {{"TMPDIR", "/tmp"}});

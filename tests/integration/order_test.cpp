@@ -18,11 +18,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr int kRuns = 8;
-#else
-constexpr int kRuns = 40;
-#endif
+int runs() { return has_sanitizer() ? 8 : 40; }
 constexpr int kSteps = 25;
 
 unsigned seed() {
@@ -174,7 +170,7 @@ TEST_SUITE("order") {
   TEST_CASE("the order of a generation holds through random requests, settings and stops") {
     const unsigned from = seed();
     MESSAGE("SONICORN_TEST_SEED=" << from);
-    for (int run = 0; run < kRuns; ++run) {
+    for (int run = 0; run < runs(); ++run) {
       CAPTURE(run);
       Life life(from + static_cast<unsigned>(run));
       for (int i = 0; i < kSteps; ++i) life.step();

@@ -144,7 +144,7 @@ TEST_SUITE("settings") {
     contract.steer("one", "start=hang");
     const auto config = contract.folder() / "toml";
     write_file(config, "load_time = 60\n" + two_apps(contract, 1, 1));
-    Process process({SONICORN_EXECUTABLE, "serve", "--bind", "127.0.0.1:0", "-c", config.string()});
+    Process process({executable(), "serve", "--bind", "127.0.0.1:0", "-c", config.string()});
     contract.wait_for("one", "start", "begin");
     write_file(config, "load_time = 60\n" + two_apps(contract, 2, 1));
     process.send_signal(SIGHUP);

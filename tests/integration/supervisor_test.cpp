@@ -167,12 +167,8 @@ TEST_SUITE("supervisor") {
     };
     crash();
     const std::size_t descriptors = descriptors_of(server.process().id());
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    constexpr int kTimes = 10;
-#else
-    constexpr int kTimes = 99;
-#endif
-    for (int i = 0; i < kTimes; ++i) crash();
+    const int times = has_sanitizer() ? 10 : 99;
+    for (int i = 0; i < times; ++i) crash();
     CHECK(comes_true([&] { return descriptors_of(server.process().id()) <= descriptors; }));
     // No zombie: every child that there is is the worker.
     const string own = std::to_string(server.process().id());
@@ -270,10 +266,8 @@ TEST_SUITE("supervisor") {
          {Case{"segv", "SIGSEGV"}, Case{"abort", "SIGABRT"}, Case{"exit3", "exit"},
           Case{"overflow", "stack overflow"}, Case{"throw-in-thread", "SIGABRT"},
           Case{"segv-in-own-thread", "SIGSEGV"}}) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
       // Sanitizers take these signals for themselves.
-      if (string(each.path) != "exit3") continue;
-#endif
+      if (has_sanitizer() && string(each.path) != "exit3") continue;
       CAPTURE(string(each.path));
       for (const char* const fixture_name : {"crashes", "crashes_inline"}) {
         CAPTURE(string(fixture_name));
@@ -314,7 +308,7 @@ TEST_SUITE("supervisor") {
       CAPTURE(when);
       write_file(contract.folder() / "toml", "workers = 2\nload_time = 60\n" + patient_times() +
                                                  contract.app("/", "contract_all", "app"));
-      Process server({SONICORN_EXECUTABLE, "serve", "--bind", "127.0.0.1:0", "-c",
+      Process server({executable(), "serve", "--bind", "127.0.0.1:0", "-c",
                       (contract.folder() / "toml").string()});
       ::usleep(static_cast<useconds_t>(when));
       server.send_signal(SIGTERM);

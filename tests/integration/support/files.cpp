@@ -13,6 +13,12 @@
 
 namespace support {
 
+std::string executable() { return SONICORN_EXECUTABLE; }
+
+bool has_sanitizer() { return *SONICORN_SANITIZE != '\0'; }
+
+bool has_thread_sanitizer() { return std::string_view(SONICORN_SANITIZE) == "thread"; }
+
 std::filesystem::path fixture(std::string_view name) {
   return std::filesystem::path(SONICORN_FIXTURE_DIR) / (std::string(name) + ".so");
 }

@@ -11,6 +11,11 @@ namespace support {
 // How long anything may take that is expected to happen. Generous: sanitizers and a busy machine.
 inline constexpr std::chrono::milliseconds kPatience{30'000};
 
+// The built server, and with which sanitizers it was built.
+std::string executable();
+bool has_sanitizer();
+bool has_thread_sanitizer();
+
 // The built fixture app of that name.
 std::filesystem::path fixture(std::string_view name);
 

@@ -164,7 +164,7 @@ bool reported_by_sanitizer(const std::string& log) {
 }
 
 Outcome run_sonicorn(std::vector<std::string> arguments, const Process::Environment& environment) {
-  arguments.insert(arguments.begin(), SONICORN_EXECUTABLE);
+  arguments.insert(arguments.begin(), executable());
   std::string command;
   for (const auto& argument : arguments) command += argument + " ";
   Process process(std::move(arguments), environment);

@@ -72,7 +72,7 @@ Server::Server(const ServerOptions& options) {
       options.binds.empty()
           ? std::vector<std::string>{"127.0.0.1:0", "unix:" + (folder_ / "s").string()}
           : options.binds;
-  std::vector<std::string> arguments{SONICORN_EXECUTABLE, "serve"};
+  std::vector<std::string> arguments{executable(), "serve"};
   for (const auto& bind : binds) {
     arguments.emplace_back("--bind");
     arguments.push_back(bind);
