@@ -30,6 +30,7 @@ constexpr std::chrono::seconds kPatience{10};
 constexpr std::uint32_t kLargestHead = 8 * 1024;
 constexpr std::string_view kThings =
     "here are GET /status /workers /apps /metrics /livez /readyz, and POST /drain /stop "
+    "/reload /apps/NAME/rollback /apps/NAME/commit "
     "/workers/restart /workers/N/restart /apps/NAME/unquarantine\n";
 
 std::string text_of(const Json& json) {
@@ -135,12 +136,40 @@ class Session final : public std::enable_shared_from_this<Session> {
           std::from_chars(number->data(), number->data() + number->size(), index);
       if (error != std::errc() || end != number->data() + number->size()) return false;
       control.restart_worker(index, done);
+    } else if (target == "/reload" || target.starts_with("/reload?")) {
+      reload(control, target.substr(std::string_view("/reload").size()));
+    } else if (const auto app = between(target, "/apps/", "/rollback")) {
+      control.rollback(std::string(*app), outcome());
+    } else if (const auto app = between(target, "/apps/", "/commit")) {
+      control.commit(std::string(*app), done);
     } else if (const auto app = between(target, "/apps/", "/unquarantine")) {
       control.unquarantine(std::string(*app), done);
     } else {
       return false;
     }
     return true;
+  }
+
+  // The answer is an object that says by itself whether it is a good one.
+  std::function<void(Json)> outcome() {
+    return [self = shared_from_this()](const Json& json) {
+      self->send(json.value("ok", false) ? http::status::ok : http::status::conflict,
+                 "application/json", text_of(json));
+    };
+  }
+
+  // `query`: empty, or "?app=NAME&force=1" or a part of that.
+  void reload(supervisor::Control& control, std::string_view query) {
+    std::string app;
+    bool forced = false;
+    while (query.size() > 1) {
+      query.remove_prefix(1);
+      const std::string_view one = query.substr(0, query.find('&'));
+      query.remove_prefix(one.size());
+      if (one.starts_with("app=")) app = one.substr(4);
+      if (one == "force=1") forced = true;
+    }
+    control.reload(std::move(app), forced, outcome());
   }
 
   void tell(const std::string& fault) {

@@ -11,6 +11,7 @@ namespace sonicorn::app {
 namespace {
 
 std::uint32_t role_of_process = SONICORN_PROCESS_WORKER;
+std::uint32_t index_of_worker = 0;
 
 // The newest context of the thread. Initialised without code, for a handler reads it on any thread.
 constinit thread_local const CallContext* context_here = nullptr;
@@ -32,6 +33,7 @@ CallContext::CallContext(std::uint32_t scope_, std::uint32_t thread_role_) : son
   scope = scope_;
   process_id = static_cast<std::int32_t>(::getpid());
   process_role = role_of_process;
+  worker_index = index_of_worker;
   thread_role = thread_role_;
   thread_id = static_cast<std::uint64_t>(::gettid());
   set_error = &CallContext::store_error;
@@ -49,6 +51,8 @@ std::string or_no_text(std::string text) {
 }
 
 void CallContext::set_process_role(std::uint32_t role) { role_of_process = role; }
+
+void CallContext::set_worker_index(std::uint32_t index) { index_of_worker = index; }
 
 std::string CallContext::take_error() { return std::exchange(error_, {}); }
 

@@ -91,6 +91,8 @@ class CallContext : public sonicorn_context {
   // The role of the process that new contexts tell, SONICORN_PROCESS_...; to be set before the
   // first is made. A worker's unless set.
   static void set_process_role(std::uint32_t role);
+  // Which of the workers the process is, from 0; likewise.
+  static void set_worker_index(std::uint32_t index);
 
  private:
   static void store_error(const sonicorn_context* context, const char* text, uint64_t text_size);

@@ -1,5 +1,7 @@
 #include "app/generation.hpp"
 
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -24,6 +26,12 @@ std::uint64_t nanoseconds_of(Clock::time_point time) {
 
 double seconds(Clock::duration time) {
   return std::chrono::duration_cast<std::chrono::duration<double>>(time).count();
+}
+
+constexpr std::string_view kTooLarge = "its state is larger than state/1 allows";
+
+std::string_view view_of(const sonicorn_string& text) {
+  return text.data == nullptr ? std::string_view() : std::string_view(text.data, text.size);
 }
 
 // Answers once, whoever comes first: the call that returned, or the watchdog that gave it up.
@@ -83,6 +91,15 @@ Generation::~Generation() {
   subscriber_.reset();
   // On its thread, where it was made: that may not have happened yet.
   lifecycle_.post([this] { services_.watchdog.forget(*context_); });
+}
+
+Unloading Generation::retire(std::unique_ptr<Generation> generation) {
+  const std::filesystem::path path = generation->module_.path();
+  generation.reset();
+  void* const still = ::dlopen(path.c_str(), RTLD_NOLOAD | RTLD_NOW);
+  if (still == nullptr) return {true, {}};
+  ::dlclose(still);
+  return {false, "the loader keeps it mapped"};
 }
 
 // Runs on the lifecycle thread, and blocks it as long as the app does.
@@ -184,14 +201,51 @@ void Generation::ready(Occasion why, Done done) {
       std::move(done));
 }
 
-void Generation::reload_settings(Occasion why, Done done) {
+void Generation::reload(std::uint32_t phase, Occasion why, Done done) {
   if (attributes_.reload == nullptr) return done({});
   run(
       Attribute::reload, std::move(why), services_.limits.call_time,
-      [this](CallContext& context) {
-        return attributes_.reload(&context, state_, SONICORN_RELOAD_SETTINGS);
+      [this, phase](CallContext& context) { return attributes_.reload(&context, state_, phase); },
+      std::move(done));
+}
+
+void Generation::load_state(SavedState saved, Done done) {
+  if (attributes_.load_state == nullptr) return done({});
+  run(
+      Attribute::load_state, {}, services_.limits.call_time,
+      [this, saved = std::move(saved)](CallContext& context) {
+        sonicorn_blob blob{};
+        blob.size = sizeof(blob);
+        blob.schema = {saved.schema.data(), saved.schema.size()};
+        blob.bytes = {saved.bytes.data(), saved.bytes.size()};
+        return attributes_.load_state(&context, state_, &blob);
       },
       std::move(done));
+}
+
+void Generation::save_state(std::function<void(Outcome, std::optional<SavedState>)> done) {
+  if (attributes_.save_state == nullptr) return done({}, std::nullopt);
+  const auto saved = std::make_shared<std::optional<SavedState>>();
+  run(
+      Attribute::save_state, {}, services_.limits.call_time,
+      [this, saved](CallContext& context) {
+        sonicorn_blob blob{};
+        blob.size = sizeof(blob);
+        std::int32_t result = attributes_.save_state(&context, state_, &blob);
+        if (result == SONICORN_OK && blob.bytes.size > kLargestState) {
+          context.set_error(&context, kTooLarge.data(), kTooLarge.size());
+          result = SONICORN_ERROR;
+        } else if (result == SONICORN_OK) {
+          saved->emplace(
+              SavedState{std::string(view_of(blob.schema)), std::string(view_of(blob.bytes))});
+        }
+        if (blob.release != nullptr) blob.release(blob.release_argument);
+        return result;
+      },
+      [saved, done = std::move(done)](const Outcome& outcome) {
+        // Who gave up on the call must not read what it may still write.
+        done(outcome, outcome.ok() ? std::move(*saved) : std::nullopt);
+      });
 }
 
 void Generation::on_event(std::uint32_t scope, std::string action, Occasion why) {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include "app/module.hpp"
 #include "app/server_view.hpp"
 #include "app/services.hpp"
+#include "app/unloading.hpp"
 #include "config/config.hpp"
 #include "core/place.hpp"
 
@@ -45,6 +47,12 @@ struct Outcome {
   bool ok() const { return result == SONICORN_OK && !overdue; }
 };
 
+// What a generation leaves to the next one of its app (save_state).
+struct SavedState {
+  std::string schema;  // the id of its format, "counter/1"
+  std::string bytes;
+};
+
 // One loaded build of one app: its code, its lifecycle thread, its background threads, and the
 // state that its start returned. Lifecycle calls are queued, run one after the other on the
 // lifecycle thread, and answer there through `done`; one that is given up answers on the watchdog's
@@ -67,6 +75,8 @@ class Generation final : private AppServices {
   // Joins the lifecycle thread and unloads the code. REQUIRES: no call under way, not is_stuck(),
   // and it was shut down or never started.
   ~Generation();
+  // Destroys it, and says what became of its code. REQUIRES as above.
+  static Unloading retire(std::unique_ptr<Generation> generation);
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
 
@@ -74,8 +84,14 @@ class Generation final : private AppServices {
   void start(Done done);
   void health(Done done);
   void ready(Occasion why, Done done);
-  // New settings for the same code: `why.message` holds them.
-  void reload_settings(Occasion why, Done done);
+  // Tells the app of a reload; `phase` is SONICORN_RELOAD_... With new settings for the same code
+  // `why.message` holds them.
+  void reload(std::uint32_t phase, Occasion why, Done done);
+  // Gives the app what the generation before it saved: after start, before health.
+  void load_state(SavedState saved, Done done);
+  // Asks the app for its state, after its last request call returned. Without an error and without
+  // a state there is nothing to keep.
+  void save_state(std::function<void(Outcome, std::optional<SavedState>)> done);
   // A message of `scope` (SONICORN_SCOPE_...) named `action`.
   void on_event(std::uint32_t scope, std::string action, Occasion why);
   // The app's JSON, which is empty when it declares none or failed.
@@ -139,6 +155,8 @@ class Generation final : private AppServices {
     return !joins_threads_ || joined(context) == Joined::accepted || join_now(context);
   }
   static void leave_thread(CallContext& context);
+  // The same for this generation alone.
+  void leave(CallContext& context);
   // Whether the app declares thread_start or thread_exit.
   bool joins_threads() const { return joins_threads_; }
   // Whether the app has refused the thread of `context`, and how many threads of the pool.
@@ -174,6 +192,7 @@ class Generation final : private AppServices {
   void deliver_messages();
   void note_signals(std::string_view when) const;
 
+  void exit_thread(CallContext& context);
   Joined joined(const CallContext& context) const;
   bool join_now(CallContext& context);
   template <class RequestCall>

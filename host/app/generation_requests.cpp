@@ -63,16 +63,29 @@ bool Generation::join_now(CallContext& context) {
 
 void Generation::leave_thread(CallContext& context) {
   for (const auto& [generation, accepted] : std::exchange(context.joined, {})) {
-    if (!accepted || generation->attributes_.thread_exit == nullptr) continue;
-    const AboutThread about(context);
-    const RunningCall running(context, *generation, Attribute::thread_exit);
-    const std::int32_t result = generation->on_request_thread(
-        context, [&, g = generation] { return g->attributes_.thread_exit(&context, g->state_); });
-    if (result != SONICORN_OK) {
-      core::log::error("app {}: thread_exit {} ({}, generation {}): {}", generation->name(),
-                       result > 0 ? "declined" : "failed", result, generation->traits().number,
-                       context.take_reason());
-    }
+    if (accepted) generation->exit_thread(context);
+  }
+}
+
+void Generation::leave(CallContext& context) {
+  const auto entry = std::find_if(context.joined.begin(), context.joined.end(),
+                                  [this](const auto& each) { return each.first == this; });
+  if (entry == context.joined.end()) return;
+  const bool accepted = entry->second;
+  context.joined.erase(entry);
+  if (accepted) exit_thread(context);
+}
+
+void Generation::exit_thread(CallContext& context) {
+  if (attributes_.thread_exit == nullptr) return;
+  const AboutThread about(context);
+  const RunningCall running(context, *this, Attribute::thread_exit);
+  const std::int32_t result =
+      on_request_thread(context, [&] { return attributes_.thread_exit(&context, state_); });
+  if (result != SONICORN_OK) {
+    core::log::error("app {}: thread_exit {} ({}, generation {}): {}", traits_.name,
+                     result > 0 ? "declined" : "failed", result, traits_.number,
+                     context.take_reason());
   }
 }
 

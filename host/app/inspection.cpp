@@ -55,7 +55,7 @@ class Inspector {
     result_.name = file.stem().string();
   }
 
-  Inspection inspect(std::string_view bytes) && {
+  Inspection inspect(std::string_view bytes, Scope scope) && {
     const auto image = ElfImage::parse(bytes);
     if (!image) {
       refuse(image.error().message);
@@ -76,7 +76,7 @@ class Inspector {
           "sonicorn/attributes.h, and see that it is exported");
     }
     note_hazards(*image);
-    read_dependencies(*image);
+    if (scope == Scope::with_libraries) read_dependencies(*image);
     return std::move(result_);
   }
 
@@ -296,8 +296,9 @@ void Inspector::read_dependencies(const ElfImage& image) {
 
 }  // namespace
 
-Inspection inspect(std::string_view bytes, const std::filesystem::path& file, const Offer& offer) {
-  return Inspector(file, offer).inspect(bytes);
+Inspection inspect(std::string_view bytes, const std::filesystem::path& file, const Offer& offer,
+                   Scope scope) {
+  return Inspector(file, offer).inspect(bytes, scope);
 }
 
 }  // namespace sonicorn::app

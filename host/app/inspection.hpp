@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -51,10 +52,14 @@ struct Inspection {
   bool loadable() const { return reasons.empty(); }
 };
 
+// What is looked at: the file alone, or also the libraries that it needs, which takes some
+// milliseconds.
+enum class Scope : std::uint8_t { with_libraries, file_alone };
+
 // Inspects the bytes of `file`, which is used for its name and for what the app finds relative to
-// it. Looks at the libraries it needs, too. `offer` is what the app may require. Runs no code of
-// any of them. Thread-safe.
-Inspection inspect(std::string_view bytes, const std::filesystem::path& file, const Offer& offer);
+// it. `offer` is what the app may require. Runs no code of any file. Thread-safe.
+Inspection inspect(std::string_view bytes, const std::filesystem::path& file, const Offer& offer,
+                   Scope scope = Scope::with_libraries);
 
 // One JSON object; what is not UTF-8 in the file or its name is replaced.
 std::string to_json(const Inspection& inspection);

@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "app/inspection.hpp"
 #include "app/module.hpp"
 #include "app/trial.hpp"
 #include "core/alternate_stack.hpp"
@@ -11,40 +10,34 @@
 #include "core/place.hpp"
 
 namespace sonicorn::app {
-namespace {
 
-constexpr std::uint64_t kFirstGeneration = 1;
-
-Owners owners_of(const config::Config& config) {
-  return config.check_owners ? Owners::trusted : Owners::any;
+std::string name_of(const config::App& wanted, const Inspection& inspection) {
+  return wanted.name.empty() ? inspection.name : wanted.name;
 }
 
 std::string mount_of(const config::App& wanted) {
   return wanted.mount == "/" ? std::string() : wanted.mount;
 }
 
-core::Result<Module> load_module(std::string_view bytes, const Inspection& inspection,
-                                 const std::string& name, const config::App& wanted,
-                                 const config::Config& config, const RuntimeDir& copies,
-                                 const std::filesystem::path& server_executable) {
-  auto copy = write_private_copy(copies, bytes, inspection.name, kFirstGeneration);
-  if (!copy) return copy.error();
-  if (auto copied = copy_libraries_beside(*copy, inspection.libraries_beside, owners_of(config));
-      !copied) {
-    return copied.error();
-  }
-  if (auto tried = trial_load(server_executable, *copy, wanted.file, config.load_time); !tried) {
-    return tried.error();
-  }
-  // Constructors of the app run on this thread.
-  core::use_alternate_stack();
-  const core::PlaceHere here({name, inspection.build_id, kFirstGeneration, "its load"});
-  auto module = Module::load(*copy, inspection);
-  core::expect_no_exit();
-  return module;
+std::string with_path(const std::filesystem::path& file, const std::string& message) {
+  const std::string path = file.string();
+  const std::string name = file.filename().string();
+  if (message.find(path) != std::string::npos) return message;
+  if (message.starts_with(name)) return path + message.substr(name.size());
+  return path + ": " + message;
 }
 
-// What it wanted and does not get, for the operator.
+Offer offer_of(const config::Config& config) {
+  Offer offer = Offer::of_server();
+  // A capability that this server never delivers is withheld already.
+  for (const std::string& name : config.without) static_cast<void>(offer.withhold(name));
+  return offer;
+}
+
+Owners owners_of(const config::Config& config) {
+  return config.check_owners ? Owners::trusted : Owners::any;
+}
+
 void tell_negotiated(const std::string& name, const Inspection& inspection, const Offer& offer) {
   for (const std::string& id : inspection.uses) {
     if (offer.has(id)) continue;
@@ -54,45 +47,58 @@ void tell_negotiated(const std::string& name, const Inspection& inspection, cons
   }
 }
 
-}  // namespace
-
-Loaded load_app(const config::App& wanted, const config::Config& config, Services& services,
-                const RuntimeDir& copies, const std::filesystem::path& server_executable) {
-  const auto bytes = read_module_file(wanted.file, owners_of(config));
-  if (!bytes) return {nullptr, {bytes.error()}};
-  Inspection inspection = inspect(*bytes, wanted.file, services.offer);
-  for (const std::string& warning : inspection.warnings) {
-    core::log::warning("{}: {}", wanted.file.string(), warning);
-  }
-  if (!inspection.loadable()) {
-    Loaded refused;
-    for (const std::string& reason : inspection.reasons) {
-      refused.reasons.push_back(core::app_error("app.refused", reason));
-    }
-    return refused;
-  }
-  const std::string name = wanted.name.empty() ? inspection.name : wanted.name;
-  auto module = load_module(*bytes, inspection, name, wanted, config, copies, server_executable);
-  if (!module) return {nullptr, {module.error()}};
-
-  tell_negotiated(name, inspection, services.offer);
-  const std::string mount = mount_of(wanted);
-  auto generation = std::make_unique<Generation>(
+core::Result<std::unique_ptr<Generation>> load_generation(const config::App& wanted,
+                                                          const config::Config& config,
+                                                          Services& services, const Build& build,
+                                                          std::uint64_t number) {
+  const Inspection& inspection = build.inspection;
+  const std::string name = name_of(wanted, inspection);
+  // Constructors of the app run on this thread.
+  core::use_alternate_stack();
+  const core::PlaceHere here({name, inspection.build_id, number, "its load"});
+  auto module = Module::load(build.copy, inspection);
+  core::expect_no_exit();
+  if (!module) return module.error();
+  return std::make_unique<Generation>(
       std::move(*module),
       Generation::Traits{.name = name,
-                         .number = kFirstGeneration,
+                         .number = number,
                          .blocking = inspection.blocking,
                          .serial = inspection.threads == Threads::serial,
                          .overrun = wanted.overrun.value_or(config.lifecycle.overrun),
                          .build_id = inspection.build_id},
-      ServerView::Facts{.app_name = name, .mount = mount, .settings = wanted.settings}, services);
-  return {std::make_unique<App>(App::Facts{.file = wanted.file,
-                                           .mount = mount,
-                                           .body_limit = wanted.body.value_or(config.limits.body),
-                                           .settings = wanted.settings,
-                                           .inspection = std::move(inspection)},
-                                std::move(generation)),
-          {}};
+      ServerView::Facts{.app_name = name, .mount = mount_of(wanted), .settings = wanted.settings},
+      services);
+}
+
+std::unique_ptr<App> make_app(const config::App& wanted, const config::Config& config,
+                              const Build& build, std::unique_ptr<Generation> generation) {
+  return std::make_unique<App>(App::Facts{.file = wanted.file,
+                                          .mount = mount_of(wanted),
+                                          .body_limit = wanted.body.value_or(config.limits.body),
+                                          .settings = wanted.settings,
+                                          .inspection = build.inspection},
+                               std::move(generation));
+}
+
+Loaded load_app(const config::App& wanted, const config::Config& config, Services& services,
+                const RuntimeDir& copies, const std::filesystem::path& server_executable) {
+  constexpr std::uint64_t kFirst = 1;
+  MadeBuild made =
+      make_build(wanted.file, private_copy_path(copies, wanted.file.stem().string(), kFirst),
+                 services.offer, owners_of(config));
+  for (const std::string& warning : made.warnings) {
+    core::log::warning("{}: {}", wanted.file.string(), warning);
+  }
+  if (!made.build) return {nullptr, std::move(made.reasons)};
+  if (auto tried = trial_load(server_executable, made.build->copy, wanted.file, config.load_time);
+      !tried) {
+    return {nullptr, {tried.error()}};
+  }
+  auto generation = load_generation(wanted, config, services, *made.build, kFirst);
+  if (!generation) return {nullptr, {generation.error()}};
+  tell_negotiated((*generation)->name(), made.build->inspection, services.offer);
+  return {make_app(wanted, config, *made.build, std::move(*generation)), {}};
 }
 
 }  // namespace sonicorn::app

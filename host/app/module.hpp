@@ -48,8 +48,14 @@ class Module {
   std::unique_ptr<Loaded> loaded_;
 };
 
-// Writes `bytes` to a new file in `folder` whose name, made of `name` and `generation`, this
-// process never used before. Mode 0500. Thread-safe. Error: host.private_copy.
+// The name of a new file in `folder`, made of `name` and `generation`, that this process never used
+// before. Thread-safe.
+std::filesystem::path private_copy_path(const RuntimeDir& folder, std::string_view name,
+                                        std::uint64_t generation);
+
+// Writes `bytes` to the new file `path`, mode 0500. Thread-safe. Error: host.private_copy.
+core::Result<void> write_private_copy(const std::filesystem::path& path, std::string_view bytes);
+// The same with a name of private_copy_path(), which is the result.
 core::Result<std::filesystem::path> write_private_copy(const RuntimeDir& folder,
                                                        std::string_view bytes,
                                                        std::string_view name,

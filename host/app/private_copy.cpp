@@ -63,14 +63,22 @@ core::Result<void> write_new(const std::filesystem::path& path, std::string_view
 
 }  // namespace
 
+std::filesystem::path private_copy_path(const RuntimeDir& folder, std::string_view name,
+                                        std::uint64_t generation) {
+  // The loader answers a name that it knows with the code that it knows, so no name comes twice.
+  static std::atomic<std::uint64_t> serial{0};
+  return folder.path() / fmt::format("{}-{}-{}.so", file_name_part(name), generation, ++serial);
+}
+
+core::Result<void> write_private_copy(const std::filesystem::path& path, std::string_view bytes) {
+  return write_new(path, bytes);
+}
+
 core::Result<std::filesystem::path> write_private_copy(const RuntimeDir& folder,
                                                        std::string_view bytes,
                                                        std::string_view name,
                                                        std::uint64_t generation) {
-  // The loader answers a name that it knows with the code that it knows, so no name comes twice.
-  static std::atomic<std::uint64_t> serial{0};
-  std::filesystem::path path =
-      folder.path() / fmt::format("{}-{}-{}.so", file_name_part(name), generation, ++serial);
+  std::filesystem::path path = private_copy_path(folder, name, generation);
   if (auto written = write_new(path, bytes); !written) return written.error();
   return path;
 }

@@ -185,6 +185,7 @@ const void* ServerView::Glue::get_capability(const sonicorn_server* server,
       {SONICORN_CAPABILITY_SHUTDOWN, &self.shutdown_},
       {SONICORN_CAPABILITY_DRAIN, &self.drain_},
       {SONICORN_CAPABILITY_RELOAD, &self.reload_},
+      {SONICORN_CAPABILITY_STATE, &self.state_},
       {SONICORN_CAPABILITY_REQUEST_EVENTS, &self.request_events_},
       {SONICORN_CAPABILITY_EVENTS, &self.events_},
       {SONICORN_CAPABILITY_LOG, &self.log_},
@@ -224,9 +225,12 @@ ServerView::ServerView(Facts facts, Services& shared, AppServices& own)
   };
   drain_ = {.size = sizeof(drain_), .grace_ms = grace_ms, .finished = &Glue::drain_finished};
   reload_ = {.size = sizeof(reload_),
-             .phases = static_cast<std::uint32_t>(bit(SONICORN_RELOAD_SETTINGS)),
-             .automatic = 0,
-             .probation_ms = 0};
+             .phases = static_cast<std::uint32_t>(bit(SONICORN_RELOAD_SETTINGS) |
+                                                  bit(SONICORN_RELOAD_PREPARE) |
+                                                  bit(SONICORN_RELOAD_ABORTED)),
+             .automatic = shared.reloads.automatic ? 1u : 0u,
+             .probation_ms = static_cast<std::uint32_t>(shared.reloads.probation.count())};
+  state_ = {.size = sizeof(state_), .reserved = 0, .max_size = kLargestState};
   request_events_ = {.size = sizeof(request_events_),
                      .events = SONICORN_REQUEST_EVENT_PRE | SONICORN_REQUEST_EVENT_POST |
                                SONICORN_REQUEST_EVENT_DISCONNECT};

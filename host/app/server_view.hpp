@@ -29,6 +29,9 @@ class AppServices {
   ~AppServices() = default;
 };
 
+// What one state that an app hands over may have, in bytes (state/1).
+inline constexpr std::uint64_t kLargestState = std::uint64_t{64} * 1024 * 1024;
+
 // The server as one generation of one app sees it (sonicorn_server), with a table for each
 // capability that is offered. It outlives every call into that generation and does not move;
 // get_capability may be called from any thread.
@@ -58,6 +61,7 @@ class ServerView : private sonicorn_server {
   sonicorn_shutdown_promise shutdown_{};
   sonicorn_drain_promise drain_{};
   sonicorn_reload_promise reload_{};
+  sonicorn_state_promise state_{};
   sonicorn_request_events_promise request_events_{};
   sonicorn_events_promise events_{};
   sonicorn_log log_{};

@@ -31,6 +31,7 @@ struct Services {
   std::uint64_t stop_reasons = 0;
   std::uint32_t shutdown_not_on = 0;  // SONICORN_SHUTDOWN_NOT_ON_...
   config::Lifecycle limits;
+  config::Reload reloads;
   Metrics metrics;
   Bus bus;
   Watchdog watchdog;
@@ -46,6 +47,7 @@ struct Services {
         grace(config.grace),
         io_threads(config.threads),
         limits(config.lifecycle),
+        reloads(config.reload),
         bus(config.limits.bus_queue) {}
 };
 

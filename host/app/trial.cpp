@@ -197,8 +197,10 @@ core::Error ended_by_signal(int number, const std::string& file, const fs::path&
           file, signal, executable.string(), original.string()));
 }
 
-core::Result<void> verdict(int status, std::string_view answer, const fs::path& executable,
-                           const fs::path& original) {
+}  // namespace
+
+core::Result<void> trial_verdict(int status, std::string_view answer,
+                                 const fs::path& executable, const fs::path& original) {
   const std::string file = original.filename().string();
   if (WIFSIGNALED(status)) {
     return ended_by_signal(WTERMSIG(status), file, original, executable);
@@ -215,7 +217,13 @@ core::Result<void> verdict(int status, std::string_view answer, const fs::path& 
           file, WEXITSTATUS(status)));
 }
 
-}  // namespace
+core::Error loads_too_long(const fs::path& original, std::chrono::milliseconds limit) {
+  return core::app_error(
+      "app.constructor_hangs",
+      fmt::format("{} did not finish loading within {}: a constructor of a static object hangs or is "
+                  "slow; do that work in the attribute start, or raise load_time",
+                  original.filename().string(), shown(limit)));
+}
 
 core::Result<void> trial_load(const fs::path& server_executable, const fs::path& private_copy,
                               const fs::path& original, std::chrono::milliseconds limit) {
@@ -237,15 +245,10 @@ core::Result<void> trial_load(const fs::path& server_executable, const fs::path&
   const int waited = trial.wait_until(deadline);
   const int status = trial.end();
   if (waited == ETIMEDOUT) {
-    return core::app_error(
-        "app.constructor_hangs",
-        fmt::format(
-            "{} did not finish loading within {}: a constructor of a static object hangs or is "
-            "slow; do that work in the attribute start, or raise load_time",
-            original.filename().string(), shown(limit)));
+    return loads_too_long(original, limit);
   }
   if (waited != 0) return not_run(server_executable, "waiting for the child", waited);
-  return verdict(status, trial.answer(), server_executable, original);
+  return trial_verdict(status, trial.answer(), server_executable, original);
 }
 
 }  // namespace sonicorn::app

@@ -2,7 +2,9 @@
 
 #include <chrono>
 #include <filesystem>
+#include <string_view>
 
+#include "core/error.hpp"
 #include "core/result.hpp"
 
 namespace sonicorn::app {
@@ -18,6 +20,20 @@ core::Result<void> trial_load(const std::filesystem::path& server_executable,
                               const std::filesystem::path& private_copy,
                               const std::filesystem::path& original,
                               std::chrono::milliseconds limit);
+
+// What the end of a child that loaded a copy of `original` and gave that `answer` means. Errors: as
+// above.
+core::Result<void> trial_verdict(int wait_status, std::string_view answer,
+                                 const std::filesystem::path& server_executable,
+                                 const std::filesystem::path& original);
+// The same of one that did not end within `limit`.
+core::Error loads_too_long(const std::filesystem::path& original, std::chrono::milliseconds limit);
+
+// Loads the copy in this process, writes the answer to `answer`, and ends the process without
+// running destructors. Crashes are left to the kernel; what constructors print goes to standard
+// error.
+[[noreturn]] void load_and_end(const std::filesystem::path& private_copy,
+                               const std::filesystem::path& original, int answer);
 
 // What that child runs: loads the copy, writes its answer to standard output, and ends the process
 // without running destructors. Never returns.

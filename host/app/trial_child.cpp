@@ -111,15 +111,24 @@ std::optional<std::string> load(const std::filesystem::path& copy) noexcept {
 
 }  // namespace
 
-int trial_load_main(const std::filesystem::path& private_copy) {
+void load_and_end(const std::filesystem::path& private_copy, const std::filesystem::path& original,
+                  int answer) {
   expect_crashes();
-  answer_file = take_standard_output();
-  end_if_orphaned(answer_file);
-  const char* const original = std::getenv(trial::kOriginalVariable);
-  original_file = original == nullptr ? private_copy : std::filesystem::path(original);
-  ::unsetenv(trial::kOriginalVariable);
+  answer_file = answer;
+  original_file = original;
   std::set_terminate(on_terminate);
   end_with(load(private_copy));
+}
+
+int trial_load_main(const std::filesystem::path& private_copy) {
+  const int answer = take_standard_output();
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  end_if_orphaned(answer);
+  const char* const named = std::getenv(trial::kOriginalVariable);
+  const std::filesystem::path original =
+      named == nullptr ? private_copy : std::filesystem::path(named);
+  ::unsetenv(trial::kOriginalVariable);
+  load_and_end(private_copy, original, answer);
 }
 
 }  // namespace sonicorn::app

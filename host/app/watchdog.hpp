@@ -68,6 +68,9 @@ class Watchdog {
   }
   void forget(const CallContext& context);
 
+  // Returns when the watchdog looks at no generation that no call is in any more.
+  void settle() { const std::lock_guard lock(mutex_); }
+
  private:
   struct Sampled {
     struct Call {

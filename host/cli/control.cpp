@@ -264,6 +264,93 @@ Command add_restart_worker(CLI::App& root) {
           }};
 }
 
+namespace {
+
+// What a reload, or the return from one, has switched.
+void print_switched(const Json& answer) {
+  const Json apps = answer.value("apps", Json::array());
+  for (const Json& app : apps) {
+    const Json before = app.value("before", Json());
+    const auto id = [](const Json& build) {
+      const std::string text = build.value("build_id", std::string());
+      return text.empty() ? std::string("without build-id") : "build " + text.substr(0, 8);
+    };
+    fmt::print("{}: generation {} ({}){}{}\n", text_of(app, "app"), text_of(app, "generation"),
+               id(app),
+               before.is_object()
+                   ? fmt::format(" instead of {} ({})", text_of(before, "generation"), id(before))
+                   : std::string(),
+               app.contains("state") ? ", state " + text_of(app, "state") : std::string());
+  }
+  if (apps.empty()) fmt::print("nothing was to be switched\n");
+}
+
+int change(const Asking& asking, const std::string& target) {
+  const auto answer = ask(asking, "POST", target);
+  if (!answer) return fail(asking, answer.error().message);
+  if (asking.json) {
+    fmt::print("{}\n", answer->dump(2));
+  } else {
+    print_switched(*answer);
+  }
+  return kDone;
+}
+
+std::shared_ptr<std::string> add_app_name(CLI::App& app, bool required) {
+  const auto name = std::make_shared<std::string>();
+  auto* const option = app.add_option("APP", *name, "The app's name, as in 'sonicorn apps'");
+  option->type_name("");
+  if (required) option->required();
+  return name;
+}
+
+}  // namespace
+
+Command add_reload(CLI::App& root) {
+  CLI::App* const app =
+      root.add_subcommand("reload", "Replace the code of an app, or of all, and lose no request");
+  const auto asking = add_asking(
+      *app,
+      "Each worker loads the new build beside the old one, and starts it; when all have, all\n"
+      "switch, else none does and the old builds go on. Without APP the configuration is read\n"
+      "again, too. An app of which no two generations may run at once, or that hands over its\n"
+      "state, has its requests wait meanwhile.\n\n"
+      "Exit status: 0 switched, 1 nothing was switched (the text says why), or no server "
+      "answered.");
+  const auto name = add_app_name(*app, false);
+  const auto forced = std::make_shared<bool>(false);
+  app->add_flag("--force", *forced,
+                "Also when the new build lacks shutdown or save_state, which the old one has");
+  return {app, [asking, name, forced] {
+            std::string query = name->empty() ? "" : "?app=" + *name;
+            if (*forced) query += (query.empty() ? "?" : "&") + std::string("force=1");
+            return change(*asking, "/reload" + query);
+          }};
+}
+
+Command add_rollback(CLI::App& root) {
+  CLI::App* const app =
+      root.add_subcommand("rollback", "Return to the build that an app had before its last reload");
+  const auto asking = add_asking(
+      *app,
+      "The build before is kept while the new one is on probation ([reload] probation).\n\n"
+      "Exit status: 0 switched, 1 not (the text says why), or no server answered.");
+  const auto name = add_app_name(*app, true);
+  return {app, [asking, name] { return change(*asking, "/apps/" + *name + "/rollback"); }};
+}
+
+Command add_commit(CLI::App& root) {
+  CLI::App* const app = root.add_subcommand("commit", "End the probation of an app's new build");
+  const auto asking = add_asking(*app,
+                                 "The build before is not kept any longer.\n\n"
+                                 "Exit status: 0 done, 1 not, or no server answered.");
+  const auto name = add_app_name(*app, true);
+  return {app, [asking, name] {
+            return act(*asking, "/apps/" + *name + "/commit",
+                       fmt::format("{}: the build before is not kept any longer", *name));
+          }};
+}
+
 Command add_unquarantine(CLI::App& root) {
   CLI::App* const app = root.add_subcommand(
       "unquarantine", "Give an app that ended workers too often another chance");

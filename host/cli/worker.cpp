@@ -44,6 +44,11 @@ int work(int channel) {
     post.sockets.push_back({socket["fd"], socket["url"]});
     keep_from_children(socket["fd"]);
   }
+  for (const Json& build : start->value("builds", Json::array())) {
+    post.builds.push_back({build.value("index", std::size_t{0}),
+                           build.value("generation", std::uint64_t{1}),
+                           build.value("build", Json::object()).dump()});
+  }
   post.quarantined = start->value("quarantined", std::vector<std::string>());
   const int report = start->value("report", -1);
   if (report >= 0) {
@@ -52,10 +57,14 @@ int work(int channel) {
   }
   post.reread = [flags](const std::string& text) { return read_configuration(flags, text); };
 
-  const config::Loaded loaded = post.reread(start->value("text", std::string()));
+  config::Loaded loaded = post.reread(start->value("text", std::string()));
   if (!loaded.errors.empty()) {
     print_errors(loaded.errors);
     return kFailed;
+  }
+  for (const Json& build : start->value("builds", Json::array())) {
+    loaded.config.apps.at(build.value("index", std::size_t{0})).settings =
+        build.value("settings", std::string("{}"));
   }
   if (!open_log(loaded.config)) return kFailed;
   const auto opened =

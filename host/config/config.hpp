@@ -67,6 +67,17 @@ struct Lifecycle {
   Overrun overrun = Overrun::abandon;
 };
 
+// How builds of apps are replaced.
+struct Reload {
+  bool automatic = false;  // when an app's file changes
+  // How long requests wait for an app of which no two generations may run at once; then 503.
+  std::chrono::milliseconds hold_time{10'000};
+  // For so long the build before is kept, and returned to when the new one fails; 0: not at all.
+  std::chrono::milliseconds probation{30'000};
+  std::uint64_t probation_requests = 0;  // it ends sooner, after so many; 0: by time alone
+  double error_rate = 0.5;  // of the requests since the switch; more is a failure of the new build
+};
+
 // One app to serve.
 struct App {
   std::filesystem::path file;   // as the user wrote it, resolved against the file that names it
@@ -128,6 +139,7 @@ struct Config {
   AccessLogFormat access_log_format = AccessLogFormat::combined;
   Limits limits;
   Lifecycle lifecycle;
+  Reload reload;
   Hooks hooks;
   Privileges privileges;
   std::filesystem::path pid_file;  // empty: none

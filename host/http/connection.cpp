@@ -124,11 +124,11 @@ std::size_t Connection::process(std::string_view input) {
       break;
     }
     if (step == Engine::Step::more) {
-      if (engine_.in_body() && app_ == nullptr && !loop_.router_.follows() &&
+      if (engine_.in_body() && app_ == nullptr && !loop_.router().follows() &&
           request().expects_continue) {
         // The client waits to be told: it need not send a body for nobody.
-        refuse_and_end(loop_.router_.is_closed(request().path) ? refusals::kDrained
-                                                               : refusals::kNotFound);
+        refuse_and_end(loop_.router().is_closed(request().path) ? refusals::kDrained
+                                                                : refusals::kNotFound);
       } else if (engine_.in_body() && held_ == nullptr) {
         held_ = std::exchange(loop_.request_, loop_.take_request());
       }
@@ -142,12 +142,12 @@ std::size_t Connection::process(std::string_view input) {
 
 Engine::Step Connection::accept_body(std::string_view input, std::size_t& used) {
   Request& now = request();
-  app_ = now.server_wide ? nullptr : loop_.router_.find(now.path);
+  app_ = now.server_wide ? nullptr : loop_.router().find(now.path);
   std::size_t taken = 0;
   const std::uint64_t limit = app_ != nullptr ? app_->body_limit() : loop_.limits_.body;
   const Engine::Step step = engine_.accept_body(limit, rest_of(input, used), taken, now);
   used += taken;
-  const bool wanted = app_ != nullptr || loop_.router_.follows();
+  const bool wanted = app_ != nullptr || loop_.router().follows();
   if (step == Engine::Step::more && wanted && engine_.take_continue()) {
     output().append(kContinue);
   }
@@ -160,6 +160,7 @@ inline void Connection::call(app::Generation& generation) {
   app::CallContext::Running& running = loop_.context_.running;
   running.count();
   running.generation.store(&generation);
+  loop_.callee_ = &generation;
   if (loop_.cut_.load()) {
     close();
   } else if (generation.traits().blocking || !generation.join_thread(loop_.context_)) {
@@ -186,13 +187,13 @@ void Connection::serve() {
   if (phase_ != Phase::idle) loop_.enter(*this, Phase::idle);
   Request& now = request();
   if (loop_.access_ != nullptr) loop_.access_->trace(now);
-  if (app_ == nullptr && !now.server_wide && loop_.router_.is_closed(now.path)) [[unlikely]] {
+  if (app_ == nullptr && !now.server_wide && loop_.router().is_closed(now.path)) [[unlikely]] {
     refuse(now, refusals::kDrained);
-  } else if (loop_.router_.follows() && serve_followed(now)) [[unlikely]] {
+  } else if (loop_.router().follows() && serve_followed(now)) [[unlikely]] {
     // It is done.
   } else if (app_ != nullptr) {
     app::Generation* const generation = app_->serving();
-    generation != nullptr ? call(*generation) : refuse(now, refusals::kDrained);
+    generation != nullptr ? call(*generation) : wait_or_refuse();
   } else if (now.server_wide) {
     loop_.response_.reset();
     loop_.response_.status = 204;
@@ -204,6 +205,56 @@ void Connection::serve() {
     held_ = std::exchange(loop_.request_, loop_.take_request());
   }
   give_back(held_);
+}
+
+void Connection::wait_or_refuse() {
+  const auto holds = [](const app::App* app) { return app->is_holding(); };
+  const std::vector<app::App*>& filters = loop_.router().filters();
+  if ((app_ == nullptr || !app_->is_holding()) &&
+      std::none_of(filters.begin(), filters.end(), holds)) {
+    return refuse(request(), refusals::kDrained);
+  }
+  std::unique_ptr<PoolCall> call = loop_.take_call();
+  call->request = held_ ? std::move(held_) : std::exchange(loop_.request_, loop_.take_request());
+  call->request->own();
+  call->app = app_;
+  call->generation = nullptr;
+  call->home = &loop_;
+  call->connection = this;
+  call_ = call.get();
+  loop_.enter(*this, Phase::holding);
+  loop_.wait(std::move(call));
+}
+
+void Connection::go_on(std::unique_ptr<PoolCall> call, bool serves) {
+  call_ = nullptr;
+  try {
+    app_ = call->app;
+    held_ = std::move(call->request);
+    loop_.give_back(std::move(call));
+    if (serves) {
+      serve();
+    } else {
+      refuse(*held_, refusals::kDrained);
+      give_back(held_);
+    }
+    if (closed() || call_ != nullptr) return;
+    after_answer();
+  } catch (const std::bad_alloc&) {
+    cut_for_memory();
+  }
+}
+
+// The answer to a request that did not come in one go is written.
+void Connection::after_answer() {
+  if (stalled_) {
+    loop_.enter(*this, Phase::writing);
+  } else {
+    loop_.enter(*this, Phase::idle);
+    watch(EPOLLIN);
+  }
+  carry_.erase_front(process(carry_.view()));
+  settle();
 }
 
 void Connection::call_on_pool(app::Generation* generation) {
@@ -236,6 +287,7 @@ void Connection::on_answer(std::unique_ptr<PoolCall> call) {
   call_ = nullptr;
   try {
     app_ = call->app;
+    loop_.callee_ = call->generation;
     if (call->passage != nullptr) {
       passage_ = &call->passage;
       loop_.context_.running.count();
@@ -248,15 +300,7 @@ void Connection::on_answer(std::unique_ptr<PoolCall> call) {
     }
     give_back(call->request);
     loop_.give_back(std::move(call));
-    if (closed()) return;
-    if (stalled_) {
-      loop_.enter(*this, Phase::writing);
-    } else {
-      loop_.enter(*this, Phase::idle);
-      watch(EPOLLIN);
-    }
-    carry_.erase_front(process(carry_.view()));
-    settle();
+    if (!closed()) after_answer();
   } catch (const std::bad_alloc&) {
     cut_for_memory();
   }
@@ -264,9 +308,9 @@ void Connection::on_answer(std::unique_ptr<PoolCall> call) {
 
 std::pair<app::Generation*, std::string_view> Connection::last_called() const {
   if (passage_ != nullptr && (*passage_)->failed_app() != nullptr) {
-    return {&(*passage_)->failed_app()->current(), (*passage_)->failed_attribute()};
+    return {(*passage_)->failed_generation(), (*passage_)->failed_attribute()};
   }
-  return {app_ != nullptr ? &app_->current() : (*passage_)->first(), "on_request"};
+  return {passage_ != nullptr ? (*passage_)->first() : loop_.callee_, "on_request"};
 }
 
 void Connection::fail(const Request& to, AppResponse& response, std::int32_t result,
@@ -474,6 +518,7 @@ void Connection::expire() {
       read_refused_head(carry_.view(), *loop_.request_);
       break;
     case Phase::body:
+    case Phase::holding:  // has its own limit (Loop::expire_waiting)
       break;
     case Phase::handling: {
       core::log::warning(

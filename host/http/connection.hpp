@@ -25,10 +25,11 @@ enum class Phase : std::uint8_t {
   head,       // the rest of a head
   body,       // the rest of a body
   handling,   // the app, on the pool
+  holding,    // an app that is about to be replaced
   writing,    // a peer that reads
   lingering,  // the peer's end, after the last answer (RFC 9112 9.6)
 };
-inline constexpr std::size_t kPhases = 6;
+inline constexpr std::size_t kPhases = 7;
 
 // One client connection: moves bytes between its socket and the engine, takes requests to their
 // app, and writes the answers in order. Idle, it owns no buffer. Lives on its loop's thread.
@@ -47,6 +48,9 @@ class Connection final : public PollTarget,
 
   // The pool's answer to the request in hand.
   void on_answer(std::unique_ptr<PoolCall> call);
+
+  // The request that waited for its app: is served, or has waited for too long.
+  void go_on(std::unique_ptr<PoolCall> call, bool serves);
 
   // The time limit of its phase has passed.
   void on_expired();
@@ -88,8 +92,11 @@ class Connection final : public PollTarget,
   void call(app::Generation& generation);
   void call_here(app::Generation& generation);
   void call_on_pool(app::Generation* generation);
+  void after_answer();
   void send(const Request& to, AppResponse& response);
   void give_back(std::unique_ptr<Request>& request);
+  // Nobody serves the app of the request in hand, or who filters it, now.
+  [[gnu::cold, gnu::noinline]] void wait_or_refuse();
   // Whose call, of which attribute, ended the way of the request: it failed, or gave the answer.
   std::pair<app::Generation*, std::string_view> last_called() const;
   void fail(const Request& to, AppResponse& response, std::int32_t result,

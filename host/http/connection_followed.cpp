@@ -20,7 +20,7 @@ constexpr unsigned kClientLeft = 499;
 [[gnu::flatten]] bool Connection::serve_followed(Request& now) {
   std::unique_ptr<Passage>& owner = loop_.passage();
   Passage& passage = *owner;
-  if (!passage.begin(loop_.router_, now.path, app_, loop_.now_ns())) return false;
+  if (!passage.begin(loop_.router(), now.path, app_, loop_.now_ns())) return false;
   passage_ = &owner;
   if (!passage.is_plain() && !may_run_here(now)) return true;
   app::CallContext& context = loop_.context_;
@@ -49,7 +49,9 @@ constexpr unsigned kClientLeft = 499;
 bool Connection::may_run_here(const Request& now) {
   Passage& passage = **passage_;
   if (passage.is_closed()) {
-    refuse(now, refusals::kDrained);
+    // Nobody on it was called.
+    passage_ = nullptr;
+    wait_or_refuse();
     return false;
   }
   app::CallContext& context = loop_.context_;

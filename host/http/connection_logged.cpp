@@ -21,9 +21,8 @@ void Connection::log_answer(const Request& to, unsigned status, std::uint64_t bo
     const app::Generation* const running = loop_.context_.running.generation.load();
     const bool is_running = running != nullptr && running->name() == app_->name();
     entry.app = app_->name();
-    entry.generation = waited       ? pool_generation_
-                       : is_running ? running->traits().number
-                                    : app_->current().traits().number;
+    const app::Generation* const called = is_running ? running : app_->serving();
+    entry.generation = waited ? pool_generation_ : called != nullptr ? called->traits().number : 0;
   }
   const auto begun = waited ? since_ : loop_.now_;
   loop_.access_->add(entry, static_cast<std::uint64_t>(

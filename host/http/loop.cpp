@@ -32,8 +32,9 @@ constexpr int kLullMs = 1;
 
 }  // namespace
 
-Loop::Loop(const routing::Router& router, const config::Limits& limits, Executor& executor,
-           std::atomic<std::size_t>& open, AccessLog* access_log)
+Loop::Loop(const std::atomic<const routing::Router*>& router, const config::Limits& limits,
+           Executor& executor, std::atomic<std::size_t>& open, AccessLog* access_log,
+           std::chrono::milliseconds hold_time)
     : router_(router),
       limits_(limits),
       executor_(executor),
@@ -44,7 +45,8 @@ Loop::Loop(const routing::Router& router, const config::Limits& limits, Executor
       read_buffer_(new char[kReadSize]),
       request_(std::make_unique<Request>()),
       access_(access_log != nullptr ? std::make_unique<AccessLines>(*access_log) : nullptr),
-      context_(SONICORN_SCOPE_REQUEST, SONICORN_THREAD_IO) {
+      context_(SONICORN_SCOPE_REQUEST, SONICORN_THREAD_IO),
+      hold_time_(hold_time) {
   if (wake_ < 0 || !sockets_.add(wake_, EPOLLIN, *this)) {
     throw std::system_error(errno, std::generic_category(), "eventfd");
   }
@@ -66,7 +68,7 @@ Loop::~Loop() {
 void Loop::read_clock() {
   timespec time{};
   // Who follows requests is told how long they took, and so is the access log.
-  const bool exact = router_.follows() || access_ != nullptr;
+  const bool exact = router().follows() || access_ != nullptr;
   ::clock_gettime(exact ? CLOCK_MONOTONIC : CLOCK_MONOTONIC_COARSE, &time);
   now_ =
       Clock::time_point(std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec));
@@ -112,6 +114,7 @@ void Loop::serve_ready() {
     wait = kLullMs;
   }
   flush_access_lines();
+  if (!awaited_.empty()) tell_free();
 }
 
 void Loop::enter(Connection& connection, Phase phase) {
@@ -166,9 +169,11 @@ void Loop::tick() {
   if (stopping_) {
     expire(Phase::idle, kFirstRequestOnStop);
   }
+  if (!waiting_.empty()) expire_waiting();
   bury();
   note_idle();
   flush_access_lines();
+  if (!awaited_.empty()) tell_free();
 }
 
 bool Loop::shed_idle() {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <boost/intrusive/list.hpp>
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -32,8 +33,12 @@ class Loop final : private PollTarget {
 
   // All of them outlive the loop, which is made on its own thread. `open` counts the connections of
   // all loops together; `access_log`, unless null, is told of every request.
-  Loop(const routing::Router& router, const config::Limits& limits, Executor& executor,
-       std::atomic<std::size_t>& open, AccessLog* access_log = nullptr);
+  // Each request finds its app by the router that is current then; one that is not current any more
+  // may still be in use until this thread has done what it was told after that.
+  // A request waits for at most `hold_time` for an app that is about to be replaced.
+  Loop(const std::atomic<const routing::Router*>& router, const config::Limits& limits,
+       Executor& executor, std::atomic<std::size_t>& open, AccessLog* access_log = nullptr,
+       std::chrono::milliseconds hold_time = std::chrono::seconds(10));
   ~Loop();
 
   // Serves an accepted, non-blocking socket, which becomes the loop's. `remote`: the peer's
@@ -64,6 +69,13 @@ class Loop final : private PollTarget {
   // No handler begins on this thread any more, whatever it is in the middle of. Thread-safe.
   void cut() { cut_.store(true); }
 
+  // Calls `done` on this thread once no request here has anything to do with `generation` any more.
+  // REQUIRES: no request that begins now gets to it.
+  void when_free(const app::Generation& generation, std::function<void()> done);
+
+  // Takes up again the requests that waited for apps whose serving() was null.
+  void resume();
+
   // A call comes back from the pool. Thread-safe.
   void complete(std::unique_ptr<PoolCall> call);
 
@@ -86,12 +98,18 @@ class Loop final : private PollTarget {
   static constexpr std::size_t kFlushSize = 64 * 1024;
 
   void on_ready(std::uint32_t events) override;  // the pool's wake-up
+  const routing::Router& router() const { return *router_.load(std::memory_order_acquire); }
   void read_clock();
   std::uint64_t deadline_ns() const { return deadline_ns_; }
   // When the loop saw what it serves now, CLOCK_MONOTONIC.
   std::uint64_t now_ns() const {
     return static_cast<std::uint64_t>(std::chrono::nanoseconds(now_.time_since_epoch()).count());
   }
+  // Keeps the request of `call`, whose connection is set, until resume(), or for hold_time.
+  void wait(std::unique_ptr<PoolCall> call);
+  void expire_waiting();
+  bool uses(const app::Generation& generation);
+  void tell_free();
   void flush_access_lines() {
     if (access_ != nullptr) access_->flush();
   }
@@ -131,7 +149,7 @@ class Loop final : private PollTarget {
   void finish_on_pool(std::unique_ptr<Passage>& passage, const Request& request,
                       std::string_view remote);
 
-  const routing::Router& router_;
+  const std::atomic<const routing::Router*>& router_;
   const config::Limits& limits_;
   Executor& executor_;
   EpollSet sockets_;
@@ -163,6 +181,20 @@ class Loop final : private PollTarget {
   std::size_t spare_bytes_ = 0;  // what they keep for bodies
   std::vector<std::unique_ptr<PoolCall>> spare_calls_;
   std::unique_ptr<Passage> passage_;  // lent, too; null after it was taken
+
+  // loop_reload.cpp: for when generations of apps are replaced.
+  app::Generation* callee_ = nullptr;  // of the request in hand, when nobody follows it
+  struct Waiting {
+    std::unique_ptr<PoolCall> call;
+    Clock::time_point since;
+  };
+  std::deque<Waiting> waiting_;
+  std::chrono::milliseconds hold_time_;
+  struct Awaited {
+    const app::Generation* generation;
+    std::function<void()> done;
+  };
+  std::vector<Awaited> awaited_;
 
   std::mutex completed_mutex_;
   PoolCall* completed_ = nullptr;  // owned, the latest first

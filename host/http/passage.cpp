@@ -22,7 +22,8 @@ bool Passage::find_way(const routing::Router& router, std::string_view path, app
   switches_ = app::App::switches();  // before any serving()
   steps_.clear();
   has_handler_ = blocking_ = closed_ = joins_ = watched_ = false;
-  bool followed = app != nullptr && app->current().attributes().on_disconnect != nullptr;
+  const app::Generation* const handler = app != nullptr ? app->serving() : nullptr;
+  bool followed = handler != nullptr && handler->attributes().on_disconnect != nullptr;
   for (app::App* const each : router.filters()) {
     // A filter below the app's mount sees some of its requests only.
     if (app != nullptr && !routing::holds(each->mount(), app->mount())) is_fixed = false;
@@ -103,6 +104,7 @@ void Passage::tell_failure(const Step& step, std::string_view attribute, std::in
 
 std::int32_t Passage::fail(const Step& step, std::string_view attribute, std::int32_t result) {
   progress_.failed_app = step.app;
+  progress_.failed_generation = step.generation;
   failed_attribute_ = attribute;
   return result;
 }

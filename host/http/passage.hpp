@@ -68,6 +68,7 @@ class Passage {
   std::int32_t run_here(app::CallContext& context, const Request& request, std::string_view remote,
                         AppResponse& response);
   const app::App* failed_app() const { return progress_.failed_app; }
+  app::Generation* failed_generation() const { return progress_.failed_generation; }
   std::string_view failed_attribute() const { return failed_attribute_; }
 
   // Sets the header fields that filters want on the final answer; the memory is the response's.
@@ -167,6 +168,7 @@ class Passage {
     std::uint32_t passed = 0;  // filters, from the first, whose pre_request was ok
     std::uint32_t owed = 0;    // their post_requests
     const app::App* failed_app = nullptr;
+    app::Generation* failed_generation = nullptr;
     const Request* as_abi_of = nullptr;
     std::uint32_t given_up = 0;  // how the response ended meanwhile
     bool handled = false;        // the handler was called

@@ -7,17 +7,19 @@ namespace sonicorn::process::message {
 // To a worker.
 // The first: "index", "flags" (the command line), "text" (the configuration file's, if there is
 // one), "sockets" (array of {"fd", "url"}), "report" (the descriptor for its last words),
-// "quarantined" (names of apps).
+// "builds" (of the apps to serve: "index", "generation", "build"), "quarantined" (names of apps).
 inline constexpr char kStart[] = "start";
 // Accept connections from now on.
 inline constexpr char kServe[] = "serve";
 // End in order: "reason" (SONICORN_REASON_...), "signal" (0: none), "message". A second one with a
 // signal ends it at once.
 inline constexpr char kStop[] = "stop";
-// Take this text of the configuration file: "text", "only" (the app that is meant; empty: all),
-// "reason", "signal", "message".
-inline constexpr char kConfigure[] = "configure";
-// Answer "what" ("apps", "metrics", "numbers" or "drain" with "app") under "id".
+// Answer "what" under "id": "apps", "metrics", "numbers", "drain" with "app"; and the steps of a
+// change of what is served, each answered with a fault that is empty when it went well:
+// - "prepare": "text" (of the configuration file), "apps" (the whole list: "index", "replaces",
+//   "alone", "generation", "build", "spare", "spare_generation"), "reason", "signal", "message";
+// - "exchange", where some app must not run twice at once;
+// - "commit" or "drop".
 inline constexpr char kAsk[] = "ask";
 // Serve this "app" no more: its mount answers 503.
 inline constexpr char kQuarantine[] = "quarantine";
@@ -39,6 +41,10 @@ inline constexpr char kFailed[] = "failed";
 inline constexpr char kAnswer[] = "answer";
 // What an app asked for through control/1: "app", "action" (SONICORN_CONTROL_...), "message".
 inline constexpr char kControl[] = "control";
+// A generation that was replaced has ended: "app", "generation", "gone", "cause".
+inline constexpr char kRetired[] = "retired";
+// What became of the state that an app handed over: "app", "schema", "state".
+inline constexpr char kState[] = "state";
 // It can serve only in part, or should serve no longer, and asks to be replaced: "why"; with "app",
 // "generation" and "attribute" when an app's call holds up an I/O thread.
 inline constexpr char kReplace[] = "replace";

@@ -26,10 +26,12 @@ void Router::remove(const app::App& app) {
   std::erase(filters_, &app);
 }
 
-void Router::close(std::string mount, bool filter) {
-  const auto shorter = [&](const Closed& other) { return other.mount.size() < mount.size(); };
+void Router::close(Closed closed) {
+  const auto shorter = [&](const Closed& other) {
+    return other.mount.size() < closed.mount.size();
+  };
   const auto place = std::find_if(closed_.begin(), closed_.end(), shorter);
-  closed_.insert(place, {std::move(mount), filter});
+  closed_.insert(place, std::move(closed));
 }
 
 bool Router::is_closed(std::string_view path) const {

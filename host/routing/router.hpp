@@ -14,6 +14,12 @@ inline bool holds(std::string_view mount, std::string_view path) {
          (path.size() == mount.size() || mount.empty() || path[mount.size()] == '/');
 }
 
+// A mount of which no request is let through.
+struct Closed {
+  std::string mount;  // "" or "/prefix"
+  bool filter;        // what is missing there filters requests, or nobody knows
+};
+
 // Finds the app of a path: the longest mount that is a prefix of it and ends at a segment's border
 // ("/a" has "/a" and "/a/b", not "/ab"). Built once, then only read, from any thread.
 class Router {
@@ -25,9 +31,9 @@ class Router {
   // Unmounts `app`, when it is mounted.
   void remove(const app::App& app);
 
-  // No request for a path under `mount` ("" or "/prefix") is let through: those that no app below
-  // it handles, or, where a filter is missing, all.
-  void close(std::string mount, bool filter);
+  // No request for a path under that mount is let through that no app below it handles; where a
+  // filter is missing, none.
+  void close(Closed closed);
 
   // Whether a path for which find() has nobody is under a mount that is closed.
   bool is_closed(std::string_view path) const;
@@ -44,11 +50,6 @@ class Router {
   app::App* find(std::string_view path) const;
 
  private:
-  struct Closed {
-    std::string mount;
-    bool filter;
-  };
-
   app::App* find_open(std::string_view path) const;
 
   std::vector<app::App*> apps_;  // longest mount first

@@ -33,6 +33,15 @@ class Control {
   virtual void stop(std::string message, Done done) = 0;
   // Replaces one worker, or one after the other: the successor serves before the old one stops.
   virtual void restart_worker(std::optional<unsigned> index, Done done) = 0;
+  // Replaces the code of an app by what its file holds now, in every worker or in none; empty: of
+  // all apps, and takes the configuration as it is now. `forced`: also by a build that loses
+  // shutdown or save_state. `done` gets an object: "ok", with "apps" (what was switched) or "error"
+  // (why nothing was).
+  virtual void reload(std::string app, bool forced, std::function<void(Json)> done) = 0;
+  // Returns to the build before, while that is kept.
+  virtual void rollback(std::string app, std::function<void(Json)> done) = 0;
+  // Ends the probation of an app's build: the one before is kept no longer.
+  virtual void commit(const std::string& app, Done done) = 0;
   // Gives an app in quarantine another chance, in every worker.
   virtual void unquarantine(const std::string& app, Done done) = 0;
 

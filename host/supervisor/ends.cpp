@@ -54,6 +54,7 @@ void Supervisor::on_ended(WorkerProcess& worker, WorkerProcess::End end) {
 void Supervisor::on_current_ended(Slot& slot, std::unique_ptr<WorkerProcess> worker,
                                   const WorkerProcess::End& end) {
   if (stage_ == Stage::stopping) return on_leaver_ended(std::move(worker), end);
+  if (worker->is_outdated()) return spawn(slot, Place::current);
   const std::string app = note_death(*worker, end);
   if (stage_ == Stage::starting) {
     // Where broken apps are skipped, one that crashes in the start is.
@@ -76,6 +77,7 @@ void Supervisor::on_current_ended(Slot& slot, std::unique_ptr<WorkerProcess> wor
 void Supervisor::on_successor_ended(Slot& slot, std::unique_ptr<WorkerProcess> worker,
                                     const WorkerProcess::End& end) {
   if (stage_ == Stage::stopping) return on_leaver_ended(std::move(worker), end);
+  if (worker->is_outdated()) return spawn(slot, Place::successor);
   note_death(*worker, end);
   slot.lived = {};
   if (slot.current == nullptr) {
@@ -140,8 +142,9 @@ std::string Supervisor::note_death(const WorkerProcess& worker, const WorkerProc
     log::error("worker {} (pid {}) {}", worker.index(), worker.pid(), text_of(end.wait_status));
   }
   tell_of_end(worker, end);
-  if (!app.empty() && stage_ == Stage::serving && quarantine_.note(app, Clock::now())) {
-    quarantine(app);
+  if (!app.empty() && stage_ == Stage::serving) {
+    on_probation_failed(app, "it ended a worker");
+    if (quarantine_.note(app, Clock::now())) quarantine(app);
   }
   return app;
 }

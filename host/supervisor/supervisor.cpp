@@ -40,26 +40,6 @@ constexpr std::array kReadSignals = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP,  SIGUSR1
 
 sigset_t read_signals() { return app::set_of(kReadSignals); }
 
-// For hooks.
-const char* name_of_reason(std::uint32_t reason) {
-  switch (reason) {
-    case SONICORN_REASON_TERM:
-      return "SIGTERM";
-    case SONICORN_REASON_INT:
-      return "SIGINT";
-    case SONICORN_REASON_QUIT:
-      return "SIGQUIT";
-    case SONICORN_REASON_CONFIG_CHANGED:
-      return "SIGHUP";
-    case SONICORN_REASON_RELOAD:
-      return "an app asked for it";
-    case SONICORN_REASON_START_FAILED:
-      return "the start failed";
-    default:
-      return "the operator or an app asked for it";
-  }
-}
-
 }  // namespace
 
 Supervisor::Supervisor(Order order)
@@ -73,6 +53,30 @@ Supervisor::Supervisor(Order order)
 }
 
 Supervisor::~Supervisor() = default;
+
+// For hooks.
+const char* Supervisor::name_of_reason(std::uint32_t reason) {
+  switch (reason) {
+    case SONICORN_REASON_TERM:
+      return "SIGTERM";
+    case SONICORN_REASON_INT:
+      return "SIGINT";
+    case SONICORN_REASON_QUIT:
+      return "SIGQUIT";
+    case SONICORN_REASON_CONFIG_CHANGED:
+      return "SIGHUP";
+    case SONICORN_REASON_RELOAD:
+      return "an app asked for it";
+    case SONICORN_REASON_START_FAILED:
+      return "the start failed";
+    case SONICORN_REASON_FILE_CHANGED:
+      return "a file changed";
+    case SONICORN_REASON_ROLLBACK:
+      return "the return to the build before";
+    default:
+      return "the operator or an app asked for it";
+  }
+}
 
 int Supervisor::run() {
   watch_signals();
@@ -180,8 +184,12 @@ void Supervisor::on_signal(int number) {
     case SIGCHLD:
       return children_.reap();
     case SIGHUP:
-      log::info("SIGHUP: reading the configuration again");
-      return reload_configuration({}, SONICORN_REASON_CONFIG_CHANGED, SIGHUP, {});
+      log::info("SIGHUP: reading the configuration and the apps again");
+      return wish({.only = {},
+                   .reason = SONICORN_REASON_CONFIG_CHANGED,
+                   .signal = SIGHUP,
+                   .message = {},
+                   .done = {}});
     case SIGUSR1:
       log::reopen();
       return each_worker([](WorkerProcess& worker) { worker.send(message::kReopen); });
@@ -225,6 +233,10 @@ void Supervisor::begin() {
   for (unsigned index = 0; index < config_.workers.count; ++index) {
     slots_.push_back(std::make_unique<Slot>(io_, index, config_.workers));
   }
+  make_first_builds();
+}
+
+void Supervisor::spawn_all() {
   for (const auto& slot : slots_) spawn(*slot, Place::current);
 }
 
@@ -237,6 +249,12 @@ void Supervisor::begin_stop(std::uint32_t reason, int signal, const std::string&
   // The workers have the sockets, too, and close them when nobody waits there any more.
   for (worker::ListeningSocket& socket : sockets_) socket.let_go();
   for (const auto& slot : slots_) slot->timer.cancel();
+  probation_timer_.cancel();
+  for (const ReloadWish& each : std::exchange(wishes_, {})) {
+    for (const auto& done : each.done) {
+      done({{"ok", false}, {"error", "the server is stopping"}});
+    }
+  }
   each_worker([&](WorkerProcess& worker) {
     if (worker.state() != WorkerProcess::State::stopping) {
       tell(config::Hook::worker_stopping, {{"worker", worker.index()},
@@ -264,6 +282,12 @@ void Supervisor::finish() {
   for (const Replacement& each : std::exchange(to_replace_, {})) {
     if (each.done) each.done("the server has stopped");
   }
+  if (reload_ != nullptr) {
+    for (const auto& done : reload_->wish.done) {
+      done({{"ok", false}, {"error", "the server has stopped"}});
+    }
+    reload_.reset();
+  }
   for (const Done& done : std::exchange(stop_waiters_, {})) {
     done(status_ == 0 ? "" : "it has stopped, but not cleanly; its log says why");
   }
@@ -273,46 +297,6 @@ void Supervisor::finish() {
   watchdog_timer_.cancel();
   hard_end_.cancel();
   io_.stop();
-}
-
-void Supervisor::reload_configuration(const std::string& only, std::uint32_t reason, int signal,
-                                      const std::string& why) {
-  if (stage_ == Stage::stopping || stage_ == Stage::done) {
-    return log::info("nothing is reloaded now, because the server is stopping");
-  }
-  const auto text = config::read_file(order_.flags);
-  std::vector<core::Error> errors;
-  config::Loaded fresh;
-  if (text) {
-    fresh = order_.read(order_.flags, *text);
-    errors = fresh.errors;
-  } else {
-    errors.push_back(text.error());
-  }
-  for (const core::Error& error : errors) log::error("{}", error.message);
-  if (!errors.empty()) {
-    log::error("nothing was reloaded: mend the configuration and send SIGHUP again");
-    return tell(config::Hook::on_reload, {{"ok", false}, {"reason", name_of_reason(reason)}});
-  }
-  if (fresh.config.binds != config_.binds) {
-    log::warning(
-        "the addresses to listen on changed; they take effect when the server is restarted");
-  }
-  notifier_.reloading();
-  order_.text = *text;
-  const unsigned workers_before = config_.workers.count;
-  config_ = std::move(fresh.config);
-  each_worker([&](WorkerProcess& worker) {
-    worker.send(message::kConfigure, {{"text", order_.text},
-                                      {"only", only},
-                                      {"reason", reason},
-                                      {"signal", signal},
-                                      {"message", why}});
-  });
-  hooks_.replace(config_.hooks);
-  tell(config::Hook::on_reload, {{"ok", true}, {"reason", name_of_reason(reason)}});
-  if (config_.workers.count != workers_before) set_workers(config_.workers.count);
-  if (stage_ == Stage::serving) notifier_.ready("serving, with its configuration read again");
 }
 
 void Supervisor::set_workers(unsigned count) {

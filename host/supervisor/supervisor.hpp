@@ -5,6 +5,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <deque>
+#include <map>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -17,11 +18,13 @@
 #include "core/crash_report.hpp"
 #include "process/child.hpp"
 #include "supervisor/backoff.hpp"
+#include "supervisor/builder.hpp"
 #include "supervisor/control.hpp"
 #include "supervisor/hooks.hpp"
 #include "supervisor/merge.hpp"
 #include "supervisor/pid_file.hpp"
 #include "supervisor/quarantine.hpp"
+#include "supervisor/reload.hpp"
 #include "supervisor/serve.hpp"
 #include "supervisor/systemd.hpp"
 #include "supervisor/worker_process.hpp"
@@ -80,13 +83,40 @@ class Supervisor final : public Control {
   void on_signal(int number);
   void on_stop_signal(int number);
   void begin();
+  void spawn_all();
   void begin_stop(std::uint32_t reason, int signal, const std::string& message);
   void end_if_stopped();
   void finish();
-  void reload_configuration(const std::string& only, std::uint32_t reason, int signal,
-                            const std::string& message);
   void set_workers(unsigned count);
   void quarantine(const std::string& app);
+  static const char* name_of_reason(std::uint32_t reason);
+
+  // reload.cpp: what is served, and how that is changed
+  void make_first_builds();
+  void on_first_builds();
+  void tell_made(const config::App& wanted, const std::vector<std::string>& warnings,
+                 const std::vector<core::Error>& reasons) const;
+  std::uint64_t next_generation(const config::App& wanted);
+  Json builds_of_workers() const;
+  void wish(ReloadWish wanted);
+  void next_reload();
+  std::string plan_reload();
+  bool gets_new_build(const Reload::App& app, bool is_new) const;
+  void make_builds();
+  void on_build();
+  void prepare_workers();
+  void drop_reload(const std::string& fault);
+  void commit_reload();
+  void end_reload();
+  Json result_of(const Reload& reload) const;
+  std::chrono::milliseconds reload_limit() const;
+  void ask_reloading(const char* what, Json more, std::function<void(std::string fault)> done);
+  bool takes_part(const WorkerProcess& worker) const;
+
+  // probation.cpp: the return to the build before
+  void watch_probation();
+  void check_probation();
+  void on_probation_failed(const std::string& app, const std::string& why);
 
   // workers.cpp: the workers
   enum class Place { current, successor };
@@ -141,6 +171,9 @@ class Supervisor final : public Control {
   void stop(std::string message, Done done) override;
   void restart_worker(std::optional<unsigned> index, Done done) override;
   void unquarantine(const std::string& app, Done done) override;
+  void reload(std::string app, bool forced, std::function<void(Json)> done) override;
+  void rollback(std::string app, std::function<void(Json)> done) override;
+  void commit(const std::string& app, Done done) override;
   void ask_all(const char* what, Json more, std::chrono::milliseconds more_time,
                std::function<void(std::vector<Said>)> done);
   void wait_until_idle(Clock::time_point deadline, Done done);
@@ -178,6 +211,13 @@ class Supervisor final : public Control {
   const WorkerProcess* awaited_ = nullptr;  // whose end completes that
   Quarantine quarantine_;
   std::uint64_t restarts_ = 0;
+
+  Builder builder_{io_, children_};
+  std::vector<Served> served_;                        // as config_.apps
+  std::map<std::string, std::uint64_t> generations_;  // the last of each app
+  std::deque<ReloadWish> wishes_;
+  std::unique_ptr<Reload> reload_;  // null: nothing is being changed
+  boost::asio::steady_timer probation_timer_{io_};
 };
 
 }  // namespace sonicorn::supervisor

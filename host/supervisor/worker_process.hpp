@@ -75,6 +75,13 @@ class WorkerProcess {
   void ask(const char* what, Json more, std::chrono::milliseconds more_time,
            std::function<void(Json)> done);
 
+  // It has not served, and shall not: ends it. Its end is no death to be told of.
+  void outdate() {
+    outdated_ = true;
+    kill();
+  }
+  bool is_outdated() const { return outdated_; }
+
   void serve();
   // Tells it to stop. After `limit` it is killed; 0: it takes as long as it wants.
   void stop(std::uint32_t reason, int signal, const std::string& message,
@@ -108,6 +115,7 @@ class WorkerProcess {
   process::Channel channel_;
   int report_;
   boost::asio::steady_timer kill_timer_;
+  bool outdated_ = false;
   bool gone_ = false;    // the process has ended
   bool silent_ = false;  // its channel has
   std::optional<End> end_;

@@ -48,6 +48,7 @@ std::unique_ptr<WorkerProcess> Supervisor::start_worker(Slot& slot) {
                  {"flags", config::to_json(order_.flags)},
                  {"text", order_.text},
                  {"sockets", std::move(sockets)},
+                 {"builds", builds_of_workers()},
                  {"quarantined", quarantine_.names()}};
   auto started = WorkerProcess::start(
       io_, children_, setup,
@@ -141,6 +142,8 @@ void Supervisor::on_message(WorkerProcess& worker, const Json& said) {
     on_serving(worker);
   } else if (what == message::kFailed) {
     worker.blame(said.value("app", std::string()));
+  } else if (what == message::kState) {
+    if (reload_ != nullptr) reload_->states.push_back(said);
   } else if (what == message::kControl) {
     on_control(said);
   } else if (what == message::kReplace) {
@@ -157,7 +160,11 @@ void Supervisor::on_message(WorkerProcess& worker, const Json& said) {
 // All workers begin to accept together, when every app of each is ready; one that comes later, at
 // once.
 void Supervisor::on_prepared(WorkerProcess& worker) {
-  if (stage_ == Stage::serving) return worker.serve();
+  if (stage_ == Stage::serving) {
+    // Else what it serves may be of yesterday in a moment.
+    if (reload_ == nullptr) worker.serve();
+    return;
+  }
   if (stage_ != Stage::starting) return;
   for (const auto& slot : slots_) {
     if (slot->current == nullptr || slot->current->state() != WorkerProcess::State::prepared)
@@ -212,6 +219,7 @@ void Supervisor::announce() {
   tell(config::Hook::when_ready, {{"addresses", urls}, {"workers", slots_.size()}});
   notifier_.ready(fmt::format("serving with {} worker(s)", slots_.size()));
   watch_limits();
+  next_reload();
 }
 
 void Supervisor::on_control(const Json& said) {
@@ -219,7 +227,10 @@ void Supervisor::on_control(const Json& said) {
   const std::string text = said.value("message", std::string());
   switch (said.value("action", 0u)) {
     case SONICORN_CONTROL_RELOAD:
-      return reload_configuration(app, SONICORN_REASON_RELOAD, 0, text);
+      return wish({.only = app,
+                   .reason = SONICORN_REASON_RELOAD,
+                   .message = text,
+                   .done = {}});
     case SONICORN_CONTROL_DRAIN:
       return each_worker([&](WorkerProcess& worker) {
         worker.ask("drain", {{"app", app}, {"message", text}}, config_.grace, [](const Json&) {});
@@ -245,7 +256,7 @@ void Supervisor::replace(Replacement wanted) {
 }
 
 void Supervisor::replace_next() {
-  if (replacing_ || to_replace_.empty() || stage_ != Stage::serving) return;
+  if (replacing_ || to_replace_.empty() || stage_ != Stage::serving || reload_ != nullptr) return;
   replacing_ = true;
   const Replacement& next = to_replace_.front();
   Slot* const slot = slot_at(next.index);
@@ -263,6 +274,7 @@ void Supervisor::replaced(const std::string& fault) {
   replacing_ = false;
   if (done.done) done.done(fault);
   replace_next();
+  next_reload();
 }
 
 void Supervisor::retire(std::unique_ptr<WorkerProcess> worker, std::uint32_t reason,

@@ -8,7 +8,6 @@
 
 #include "app/loader.hpp"
 #include "core/log.hpp"
-#include "process/child.hpp"
 
 namespace sonicorn::worker {
 
@@ -16,15 +15,6 @@ namespace asio = boost::asio;
 namespace log = core::log;
 
 namespace {
-
-// A message about a file, with the whole path where it has only the name.
-std::string with_path(const std::filesystem::path& file, const std::string& message) {
-  const std::string path = file.string();
-  const std::string name = file.filename().string();
-  if (message.find(path) != std::string::npos) return message;
-  if (message.starts_with(name)) return path + message.substr(name.size());
-  return path + ": " + message;
-}
 
 std::string mount_text(const app::App& app) { return app.mount().empty() ? "/" : app.mount(); }
 
@@ -35,8 +25,7 @@ std::string what_it_does(const app::Generation& generation, const app::App& app)
 }
 
 // "failed (-1, generation 1): no database", "declined (1, ...", "did not return within its time".
-std::string text_of(const app::App& app, const app::Outcome& outcome) {
-  const std::uint64_t generation = app.current().traits().number;
+std::string text_of(std::uint64_t generation, const app::Outcome& outcome) {
   if (outcome.overdue) {
     return fmt::format("did not return within its time (generation {})", generation);
   }
@@ -47,66 +36,63 @@ std::string text_of(const app::App& app, const app::Outcome& outcome) {
 
 }  // namespace
 
-Apps::Apps(const config::Config& config, app::Services& services, const app::RuntimeDir& copies,
+Apps::Apps(config::Config config, app::Services& services, Traffic& traffic,
            std::vector<std::string> quarantined, asio::io_context& io)
-    : config_(config),
+    : config_(std::move(config)),
       services_(services),
-      copies_(copies),
+      traffic_(traffic),
       io_(io),
       health_timer_(io),
       quarantined_(std::move(quarantined)) {}
 
-// Whether the app's code is not to be run; its mount is closed then. Its name is in its file, which
-// is looked at without running it.
-bool Apps::is_quarantined(const config::App& wanted) {
-  if (quarantined_.empty()) return false;
-  const auto has = [this](const std::string& name) {
-    return std::find(quarantined_.begin(), quarantined_.end(), name) != quarantined_.end();
-  };
-  std::string name = wanted.name;
-  bool filter = true;  // as long as nobody knows better
-  if (const auto bytes = app::read_module_file(wanted.file)) {
-    const app::Inspection inspection = app::inspect(*bytes, wanted.file, services_.offer);
-    if (name.empty()) name = inspection.name;
-    filter = inspection.attributes.has(app::Attribute::pre_request) ||
-             inspection.attributes.has(app::Attribute::post_request);
-  } else if (name.empty()) {
-    name = wanted.file.stem().string();
-  }
-  if (!has(name)) return false;
+// Whether the app's code is not to be run; its mount is closed then.
+bool Apps::is_quarantined(const config::App& wanted, const app::Inspection& inspection) {
+  const std::string name = app::name_of(wanted, inspection);
+  if (std::find(quarantined_.begin(), quarantined_.end(), name) == quarantined_.end()) return false;
   log::warning("app {}: quarantined, so {} answers 503; 'sonicorn unquarantine {}' ends that", name,
                wanted.mount, name);
-  router_.close(wanted.mount == "/" ? std::string() : wanted.mount, filter);
+  closed_.push_back(
+      {app::mount_of(wanted), inspection.attributes.has(app::Attribute::pre_request) ||
+                                  inspection.attributes.has(app::Attribute::post_request)});
+  router_->close(closed_.back());
   return true;
 }
 
-bool Apps::load_one(const config::App& wanted, const std::filesystem::path& self) {
-  app::Loaded loaded = app::load_app(wanted, config_, services_, copies_, self);
-  if (loaded.app != nullptr && !router_.add(*loaded.app)) {
-    loaded.reasons.push_back(core::host_error(
+bool Apps::load_one(const Wanted& each) {
+  const config::App& wanted = config_.apps.at(each.index);
+  std::vector<core::Error> reasons;
+  std::unique_ptr<app::App> app;
+  if (auto generation =
+          app::load_generation(wanted, config_, services_, each.build, each.generation)) {
+    app = app::make_app(wanted, config_, each.build, std::move(*generation));
+  } else {
+    reasons.push_back(generation.error());
+  }
+  if (app != nullptr && !router_->add(*app)) {
+    reasons.push_back(core::host_error(
         "config.mount_taken",
         fmt::format("{} is taken by {}: give each app its own mount (/one=FILE /two=FILE)",
-                    wanted.mount, router_.find(wanted.mount)->file().string())));
-    loaded.app.reset();
+                    wanted.mount, router_->find(wanted.mount)->file().string())));
+    app.reset();
   }
-  for (const core::Error& reason : loaded.reasons) {
+  for (const core::Error& reason : reasons) {
     log::error("{}{}refused: {}", wanted.where, wanted.where.empty() ? "" : ": ",
-               with_path(wanted.file, reason.message));
+               app::with_path(wanted.file, reason.message));
   }
-  if (loaded.app == nullptr) {
-    if (failed_.empty()) failed_ = wanted.name.empty() ? wanted.file.stem().string() : wanted.name;
+  if (app == nullptr) {
+    if (failed_.empty()) failed_ = app::name_of(wanted, each.build.inspection);
     return false;
   }
-  apps_.push_back(std::move(loaded.app));
+  apps_.push_back(std::move(app));
   return true;
 }
 
-bool Apps::load(const std::atomic<bool>& stop) {
-  const std::filesystem::path self = process::own_executable();
+bool Apps::load(const std::vector<Wanted>& wanted, const std::atomic<bool>& stop) {
   bool all_good = true;
-  for (const config::App& wanted : config_.apps) {
+  for (const Wanted& each : wanted) {
     if (stop) return true;
-    if (!is_quarantined(wanted) && !load_one(wanted, self)) all_good = false;
+    if (is_quarantined(config_.apps.at(each.index), each.build.inspection)) continue;
+    if (!load_one(each)) all_good = false;
   }
   if (all_good || config_.skip_broken) return true;
   log::error("not serving: mend what is refused, or serve the others with --skip-broken");
@@ -136,12 +122,12 @@ bool Apps::start_one(app::App& app) {
   const app::Outcome started = outcome_of([&](auto done) { generation.start(std::move(done)); });
   starting_ = nullptr;
   if (!started.ok()) {
-    drop(app, fmt::format("start {}", text_of(app, started)));
+    drop(app, fmt::format("start {}", text_of(generation.traits().number, started)));
     return false;
   }
   const app::Outcome health = outcome_of([&](auto done) { generation.health(std::move(done)); });
   if (health.ok()) return true;
-  drop(app, fmt::format("health {}", text_of(app, health)));
+  drop(app, fmt::format("health {}", text_of(generation.traits().number, health)));
   // It has started, so it is shut down; with the others when the server ends for it.
   if (config_.skip_broken) {
     generation.shutdown({.reason = SONICORN_REASON_START_FAILED,
@@ -154,7 +140,7 @@ bool Apps::start_one(app::App& app) {
 }
 
 void Apps::drop(app::App& app, const std::string& why) {
-  router_.remove(app);
+  router_->remove(app);
   if (failed_.empty()) failed_ = app.name();
   log::error("refused: {}: app {}: {}; mend its cause, or serve without the app (--skip-broken)",
              app.file().string(), app.name(), why);
@@ -164,20 +150,31 @@ void Apps::make_ready(std::function<void()> done) {
   const auto unready = std::make_shared<std::size_t>(started_.size());
   if (started_.empty()) return done();
   for (app::App* const app : started_) {
-    app->current().ready(
-        {.deadline = {}, .message = {}}, [this, app, unready, done](const app::Outcome& outcome) {
-          asio::post(io_, [this, app, unready, done, outcome] {
-            if (outcome.ok()) {
-              app->set_ready();
-              changed();
-            } else {
-              log::error("app {}: ready {}; the server does not report itself ready", app->name(),
-                         text_of(*app, outcome));
-            }
-            if (--*unready == 0) done();
-          });
-        });
+    ready_app(*app, [unready, done](const std::string&) {
+      if (--*unready == 0) done();
+    });
   }
+}
+
+void Apps::ready_app(app::App& app, std::function<void(std::string fault)> done) {
+  const std::uint64_t generation = app.current().traits().number;
+  app.current().ready(
+      {.deadline = {}, .message = {}},
+      [this, &app, generation, done = std::move(done)](const app::Outcome& outcome) {
+        asio::post(io_, [this, &app, generation, done, outcome] {
+          if (outcome.ok()) {
+            if (app.has_generation() && app.current().traits().number == generation) {
+              app.set_ready();
+            }
+            changed();
+            return done({});
+          }
+          std::string fault =
+              fmt::format("app {}: ready {}", app.name(), text_of(generation, outcome));
+          log::error("{}; the server does not report itself ready", fault);
+          done(std::move(fault));
+        });
+      });
 }
 
 void Apps::begin_serving(const std::string& message) {
@@ -214,26 +211,31 @@ void Apps::schedule_health() {
 }
 
 void Apps::check_health(app::App& app) {
-  if (app.current().attributes().health == nullptr) return;
+  app::Generation& generation = app.current();
+  if (generation.attributes().health == nullptr) return;
   // Who has not answered yet is not asked again.
-  if (std::find(asked_.begin(), asked_.end(), &app) != asked_.end()) return;
-  asked_.push_back(&app);
-  app.current().health([this, &app](const app::Outcome& outcome) {
-    asio::post(io_, [this, &app, outcome] {
-      std::erase(asked_, &app);
-      on_health(app, outcome);
+  if (std::find(asked_.begin(), asked_.end(), &generation) != asked_.end()) return;
+  asked_.push_back(&generation);
+  generation.health([this, asked = &generation, name = app.name(),
+                     number = generation.traits().number](const app::Outcome& outcome) {
+    asio::post(io_, [this, asked, name, number, outcome] {
+      std::erase(asked_, asked);
+      on_health(name, number, outcome);
     });
   });
 }
 
-void Apps::on_health(app::App& app, const app::Outcome& outcome) {
-  if (!outcome.called || outcome.ok() == app.is_healthy()) return;
-  app.set_healthy(outcome.ok());
+void Apps::on_health(const std::string& name, std::uint64_t generation,
+                     const app::Outcome& outcome) {
+  app::App* const app = find(name);
+  if (app == nullptr || app->current().traits().number != generation) return;
+  if (!outcome.called || outcome.ok() == app->is_healthy()) return;
+  app->set_healthy(outcome.ok());
   changed();
   if (outcome.ok()) {
-    log::info("app {}: healthy again", app.name());
+    log::info("app {}: healthy again", app->name());
   } else {
-    log::error("app {}: unhealthy: health {}", app.name(), text_of(app, outcome));
+    log::error("app {}: unhealthy: health {}", app->name(), text_of(generation, outcome));
   }
 }
 
@@ -241,56 +243,6 @@ void Apps::broadcast(const std::string& action, const app::Occasion& why) {
   for (app::App* const app : started_) {
     app->current().on_event(SONICORN_SCOPE_SERVER, action, why);
   }
-}
-
-void Apps::reload_settings(const config::Config& fresh, const std::string& only,
-                           const app::Occasion& why) {
-  for (app::App* const app : started_) {
-    if (!only.empty() && app->name() != only) continue;
-    const auto wanted =
-        std::find_if(fresh.apps.begin(), fresh.apps.end(), [&](const config::App& each) {
-          return each.file.lexically_normal() == app->file().lexically_normal() &&
-                 (each.mount == "/" ? "" : each.mount) == app->mount();
-        });
-    if (wanted == fresh.apps.end()) {
-      log::warning(
-          "app {}: the configuration has no app of this file and mount any more; it goes on until "
-          "the server is restarted",
-          app->name());
-    } else if (wanted->settings != app->brought_settings()) {
-      reload_settings_of(*app, wanted->settings, why);
-    }
-  }
-  broadcast("reloaded", why);
-}
-
-void Apps::reload_settings_of(app::App& app, const std::string& settings, app::Occasion why) {
-  if (app.current().attributes().reload == nullptr) {
-    log::warning(
-        "app {}: its settings changed, and it declares no reload to be told so: they take effect "
-        "when the server is restarted",
-        app.name());
-    return;
-  }
-  why.message = settings;
-  app.set_brought_settings(settings);
-  app.current().reload_settings(
-      std::move(why), [this, &app, settings](const app::Outcome& outcome) {
-        asio::post(io_, [&app, settings, outcome] {
-          if (!outcome.called) return;
-          if (!outcome.ok()) {
-            // Whoever overran may take them yet, so whatever is wanted next is news to it.
-            if (app.brought_settings() == settings) {
-              app.set_brought_settings(outcome.overdue ? std::string() : app.settings());
-            }
-            log::error("app {}: reload {}; it goes on with its former settings", app.name(),
-                       text_of(app, outcome));
-            return;
-          }
-          app.set_settings(settings);
-          log::info("app {}: has taken its new settings", app.name());
-        });
-      });
 }
 
 void Apps::drain(const app::Occasion& why, std::function<void()> told,
@@ -313,7 +265,8 @@ void Apps::drain(const app::Occasion& why, std::function<void()> told,
         [this, app, untold, told](const app::Outcome& outcome) {
           asio::post(io_, [app, untold, told, outcome] {
             if (outcome.result < 0 || outcome.overdue) {
-              log::error("app {}: drain {}", app->name(), text_of(*app, outcome));
+              log::error("app {}: drain {}", app->name(),
+                         text_of(app->current().traits().number, outcome));
             }
             if (--*untold == 0) told();
           });
@@ -324,6 +277,16 @@ void Apps::drain(const app::Occasion& why, std::function<void()> told,
           });
         });
   }
+}
+
+app::App* Apps::find(const config::App& wanted) const {
+  const auto found = std::find_if(started_.begin(), started_.end(), [&](const app::App* app) {
+    return app->file().lexically_normal() == wanted.file.lexically_normal() &&
+           app->mount() == app::mount_of(wanted) &&
+           (wanted.name.empty() || wanted.name == app->name()) &&
+           wanted.body.value_or(config_.limits.body) == app->body_limit();
+  });
+  return found == started_.end() ? nullptr : *found;
 }
 
 app::App* Apps::find(const std::string& name) const {
@@ -345,7 +308,8 @@ void Apps::drain_one(const std::string& name, const app::Occasion& why,
       why,
       [app](const app::Outcome& outcome) {
         if (outcome.result < 0 || outcome.overdue) {
-          log::error("app {}: drain {}", app->name(), text_of(*app, outcome));
+          log::error("app {}: drain {}", app->name(),
+                     text_of(app->current().traits().number, outcome));
         }
       },
       [this, app, done = std::move(done)] {
@@ -362,41 +326,6 @@ void Apps::quarantine(const std::string& name) {
   log::warning("app {}: quarantined; requests for it get a 503", name);
   app->stop_serving();
   changed();
-}
-
-void Apps::shut_down(const app::Occasion& why, const std::function<bool(const app::App&)>& is_free,
-                     std::function<void()> done) {
-  for (const auto& app : apps_) {
-    if (is_free(*app)) ending_.push_back(app.get());
-  }
-  if (ending_.empty()) return done();
-  for (app::App* const app : std::vector<app::App*>(ending_)) {
-    app->current().shutdown(why, [this, app, done](const app::Outcome& outcome) {
-      asio::post(io_, [this, app, done, outcome] {
-        const bool was_started = std::find(started_.begin(), started_.end(), app) != started_.end();
-        if (outcome.called && !outcome.overdue) {
-          log::info("app {}: shut down", app->name());
-        } else if (was_started && !outcome.overdue) {
-          log::info("app {}: ended; it declares no shutdown", app->name());
-        }
-        if (std::erase(ending_, app) != 0 && ending_.empty()) done();
-      });
-    });
-  }
-}
-
-std::vector<app::App*> Apps::give_up_ending() {
-  const auto waited_for = std::stable_partition(
-      ending_.begin(), ending_.end(),
-      [](const app::App* app) { return app->current().traits().overrun == config::Overrun::wait; });
-  std::vector<app::App*> given_up(waited_for, ending_.end());
-  ending_.erase(waited_for, ending_.end());
-  return given_up;
-}
-
-bool Apps::any_stuck() const {
-  return std::any_of(apps_.begin(), apps_.end(),
-                     [](const auto& app) { return app->current().is_stuck(); });
 }
 
 }  // namespace sonicorn::worker

@@ -123,12 +123,26 @@ class Answers {
 Json Apps::numbers(const std::function<std::size_t(const app::Generation&)>& running) const {
   Json all = Json::array();
   for (const app::App* const app : started_) {
-    const app::Generation& generation = app->current();
+    // An app whose generation is being exchanged has none for a moment.
+    std::size_t in_flight = 0;
+    std::uint64_t number = 0;
+    std::uint64_t requests = 0;
+    std::uint64_t errors = 0;
+    for (const app::Generation* const each : generations()) {
+      if (each->name() == app->name()) in_flight += running(*each) + each->pool_calls();
+    }
+    if (app->has_generation()) {
+      number = app->current().traits().number;
+      requests = app->current().requests();
+      errors = app->current().errors();
+    }
     all.push_back({{"name", app->name()},
-                   {"generation", generation.traits().number},
-                   {"in_flight", running(generation) + generation.pool_calls()},
-                   {"requests", generation.requests()},
-                   {"errors", generation.errors()}});
+                   {"generation", number},
+                   {"in_flight", in_flight},
+                   {"requests", app->past_requests() + requests},
+                   {"errors", app->past_errors() + errors},
+                   {"generation_requests", requests},
+                   {"generation_errors", errors}});
   }
   return all;
 }

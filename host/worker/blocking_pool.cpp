@@ -98,6 +98,7 @@ void BlockingPool::run() {
   watchdog_.watch_requests(context, request_time_);
   {
     std::unique_lock lock(mutex_);
+    tasks_[&context];
     while (Call call = take(context, lock)) {
       const app::Generation* const serial = call->generation;
       lock.unlock();
@@ -107,12 +108,14 @@ void BlockingPool::run() {
         lock.lock();
         --running_;
         finished(serial, lock);
+        tell_free(lock);
       } else {
         lock.lock();
         --running_;
         pass_on(std::move(call));
       }
     }
+    tasks_.erase(&context);
   }
   app::Generation::leave_thread(context);
   watchdog_.forget(context);
@@ -121,20 +124,35 @@ void BlockingPool::run() {
 // Waits for a call that the app has not refused this thread for; null when the pool ends.
 BlockingPool::Call BlockingPool::take(app::CallContext& context,
                                       std::unique_lock<std::mutex>& lock) {
-  ++waiting_threads_;
   auto found = ready_.end();
-  work_.wait(lock, [&] {
-    found = std::find_if(ready_.begin(), ready_.end(),
-                         [&](const Call& each) { return !each->is_refused(context); });
-    return ending_ || found != ready_.end();
-  });
-  --waiting_threads_;
+  std::deque<Task>& tasks = tasks_[&context];
+  do {
+    run_tasks(context, lock);
+    ++waiting_threads_;
+    work_.wait(lock, [&] {
+      found = std::find_if(ready_.begin(), ready_.end(),
+                           [&](const Call& each) { return !each->is_refused(context); });
+      return ending_ || found != ready_.end() || !tasks.empty();
+    });
+    --waiting_threads_;
+  } while (!tasks.empty());
   if (found == ready_.end()) return nullptr;
   Call call = std::move(*found);
   ready_.erase(found);
   --queued_;
   ++running_;
   return call;
+}
+
+void BlockingPool::run_tasks(app::CallContext& context, std::unique_lock<std::mutex>& lock) {
+  std::deque<Task>& tasks = tasks_[&context];
+  while (!tasks.empty()) {
+    const Task task = std::move(tasks.front());
+    tasks.pop_front();
+    lock.unlock();
+    task(context);
+    lock.lock();
+  }
 }
 
 // To another thread.
@@ -183,6 +201,42 @@ void BlockingPool::finished(const app::Generation* serial, std::unique_lock<std:
   lock.unlock();
   idle();
   lock.lock();
+}
+
+void BlockingPool::tell_free(std::unique_lock<std::mutex>& lock) {
+  if (awaited_.empty()) return;
+  std::vector<std::function<void()>> free;
+  std::erase_if(awaited_, [&](Awaited& each) {
+    if (each.generation->pool_calls() != 0) return false;
+    free.push_back(std::move(each.done));
+    return true;
+  });
+  lock.unlock();
+  for (const auto& done : free) done();
+  lock.lock();
+}
+
+void BlockingPool::when_free(const app::Generation& generation, std::function<void()> done) {
+  std::unique_lock lock(mutex_);
+  awaited_.push_back({&generation, std::move(done)});
+  tell_free(lock);
+}
+
+void BlockingPool::leave(app::Generation& generation, std::function<void()> done) {
+  std::unique_lock lock(mutex_);
+  const auto left = std::make_shared<std::atomic<std::size_t>>(tasks_.size() + 1);
+  const auto leave_one = [left, done = std::move(done)] {
+    if (left->fetch_sub(1) == 1) done();
+  };
+  for (auto& [context, tasks] : tasks_) {
+    tasks.emplace_back([&generation, leave_one](app::CallContext& own) {
+      generation.leave(own);
+      leave_one();
+    });
+  }
+  lock.unlock();
+  work_.notify_all();
+  leave_one();
 }
 
 void BlockingPool::when_idle(std::function<void()> idle) {

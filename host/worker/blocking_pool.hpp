@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -35,13 +36,29 @@ class BlockingPool final : public http::Executor {
   // so.
   void when_idle(std::function<void()> idle);
 
+  // Has `done` called once, on any thread, when no call of `generation` is queued or running; at
+  // once if that is so. REQUIRES: none is submitted any more.
+  void when_free(const app::Generation& generation, std::function<void()> done);
+
+  // Has each thread tell the generation that it will not run its handlers any more (thread_exit),
+  // and `done` called when all have. REQUIRES: as above, and no call of it is left.
+  void leave(app::Generation& generation, std::function<void()> done);
+
  private:
   using Call = std::unique_ptr<http::PoolCall>;
+  using Task = std::function<void(app::CallContext&)>;
+
+  struct Awaited {
+    const app::Generation* generation;
+    std::function<void()> done;
+  };
 
   void run();
   bool add_thread();
   void queue(Call call);
   Call take(app::CallContext& context, std::unique_lock<std::mutex>& lock);
+  void run_tasks(app::CallContext& context, std::unique_lock<std::mutex>& lock);
+  void tell_free(std::unique_lock<std::mutex>& lock);
   void wake_for(http::PoolCall& call);
   void pass_on(Call call);
   void work_on(Call call, app::CallContext& context, bool may_run);
@@ -61,6 +78,8 @@ class BlockingPool final : public http::Executor {
   std::size_t waiting_threads_ = 0;
   bool ending_ = false;
   std::function<void()> idle_;
+  std::vector<Awaited> awaited_;
+  std::unordered_map<app::CallContext*, std::deque<Task>> tasks_;  // of each thread
   std::vector<std::thread> threads_;
 };
 

@@ -85,6 +85,26 @@ class IoThread::Impl {
     asio::post(io_, [this] { loop_->abort(); });
   }
 
+  void pass_by(std::function<void()> done) { asio::post(io_, std::move(done)); }
+
+  void when_free(const app::Generation& generation, std::function<void()> done) {
+    asio::post(io_, [this, &generation, done = std::move(done)]() mutable {
+      loop_->when_free(generation, std::move(done));
+      start_ticking();
+    });
+  }
+
+  void leave(app::Generation& generation, std::function<void()> done) {
+    asio::post(io_, [this, &generation, done = std::move(done)] {
+      generation.leave(loop_->context());
+      done();
+    });
+  }
+
+  void resume() {
+    asio::post(io_, [this] { loop_->resume(); });
+  }
+
   app::Generation* running() const { return loop_->running(); }
 
  private:
@@ -101,7 +121,8 @@ class IoThread::Impl {
     std::unique_ptr<http::Loop> loop;
     try {
       loop = std::make_unique<http::Loop>(shared_.router, shared_.limits, shared_.executor,
-                                          shared_.open, http::AccessLog::of_process());
+                                          shared_.open, http::AccessLog::of_process(),
+                                          shared_.hold_time);
       for (const int fd : listening_) {
         acceptors_.push_back(std::make_unique<Acceptor>(*loop, fd, shared_.open, shared_.most,
                                                         [this] { return shed_elsewhere(); }));
@@ -199,6 +220,18 @@ void IoThread::stop(std::function<void()> closed, std::function<void()> emptied)
 void IoThread::look() { impl_->look(); }
 
 void IoThread::abort() { impl_->abort(); }
+
+void IoThread::pass_by(std::function<void()> done) { impl_->pass_by(std::move(done)); }
+
+void IoThread::when_free(const app::Generation& generation, std::function<void()> done) {
+  impl_->when_free(generation, std::move(done));
+}
+
+void IoThread::leave(app::Generation& generation, std::function<void()> done) {
+  impl_->leave(generation, std::move(done));
+}
+
+void IoThread::resume() { impl_->resume(); }
 
 app::Generation* IoThread::running() const { return impl_->running(); }
 

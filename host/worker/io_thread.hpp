@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <span>
@@ -18,13 +19,14 @@ namespace sonicorn::worker {
 class IoThread {
  public:
   struct Shared {
-    const routing::Router& router;
+    const std::atomic<const routing::Router*>& router;
     const config::Limits& limits;
     http::Executor& executor;
     std::atomic<std::size_t>& open;  // connections of all threads
     std::size_t most;                // their limit
     app::Services& services;         // its watchdog is told of handlers that run too long
     std::vector<app::App*> apps;     // those whose handlers may run here are told of the thread
+    std::chrono::milliseconds hold_time;  // for requests whose app is about to be replaced
   };
 
   // Serves what arrives on `listening` from now on; the sockets stay the caller's and outlive it.
@@ -47,6 +49,16 @@ class IoThread {
 
   // Cuts what is left.
   void abort();
+
+  // For when apps are replaced. Each calls `done`, unless that is empty, on the I/O thread.
+  // No request here uses a router that is not the current one any more.
+  void pass_by(std::function<void()> done);
+  // No request here has to do with `generation` any more. REQUIRES: none that begins gets to it.
+  void when_free(const app::Generation& generation, std::function<void()> done);
+  // Tells the generation that this thread will not run its handlers any more (thread_exit).
+  void leave(app::Generation& generation, std::function<void()> done);
+  // Takes up requests that waited for their app (http::Loop::resume).
+  void resume();
 
   // The generation whose handler runs on this thread now, or null. Thread-safe.
   app::Generation* running() const;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -15,9 +16,17 @@ struct Post {
     std::string url;  // as the operator knows it
   };
 
+  // An app's build, which the supervisor has made.
+  struct Build {
+    std::size_t index = 0;  // in Config::apps
+    std::uint64_t generation = 1;
+    std::string description;  // JSON (app::describe)
+  };
+
   unsigned index = 0;                    // among the workers
   int channel = -1;                      // to the supervisor (process/message.hpp)
   std::vector<Socket> sockets;           // bound; the supervisor makes them listen
+  std::vector<Build> builds;             // of the apps to serve
   std::vector<std::string> quarantined;  // names of apps whose code is not to be run
   // The configuration with this text of its file, for new settings.
   std::function<config::Loaded(const std::string& text)> reread;

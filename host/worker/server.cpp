@@ -12,9 +12,12 @@
 #include <csignal>
 #include <future>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <system_error>
 #include <utility>
 
+#include "app/call_context.hpp"
+#include "app/loader.hpp"
 #include "app/signal_guard.hpp"
 #include "core/backtrace.hpp"
 #include "core/log.hpp"
@@ -86,18 +89,10 @@ std::size_t connection_limit(const config::Limits& limits) {
   return std::min<std::size_t>(kMostConnections, descriptors.rlim_cur / 10 * 8);
 }
 
-app::Offer offer_of(const config::Config& config) {
-  app::Offer offer = app::Offer::of_server();
-  // A capability that this server never delivers is withheld already.
-  for (const std::string& name : config.without) static_cast<void>(offer.withhold(name));
-  return offer;
-}
-
 // Threads of apps that cannot be joined go on in the code and the services until the process ends.
-void keep_until_exit(std::vector<std::unique_ptr<app::App>> apps,
-                     std::unique_ptr<app::Services> services) {
+void keep_until_exit(Apps::Remains apps, std::unique_ptr<app::Services> services) {
   struct Kept {
-    std::vector<std::unique_ptr<app::App>> apps;
+    Apps::Remains apps;
     std::unique_ptr<app::Services> services;
   };
   static auto* const kept = new std::vector<Kept>();
@@ -125,22 +120,19 @@ int Server::run() {
   threads_.clear();
   pool_.reset();
   sockets_.clear();
+  replacement_.reset();
   keep_until_exit(apps_->release(), std::move(services_));
   return status_;
 }
 
 bool Server::open() {
-  auto copies = app::RuntimeDir::create(config_.runtime_dir);
-  if (!copies) {
-    log::error("{}", copies.error().message);
-    return false;
-  }
-  copies_.emplace(std::move(*copies));
-  services_ = std::make_unique<app::Services>(offer_of(config_), config_);
+  services_ = std::make_unique<app::Services>(app::offer_of(config_), config_);
   services_->stop_signals = bit(SIGTERM) | bit(SIGINT) | bit(SIGQUIT);
   services_->stop_reasons = bit(SONICORN_REASON_TERM) | bit(SONICORN_REASON_INT) |
                             bit(SONICORN_REASON_QUIT) | bit(SONICORN_REASON_ADMIN_STOP) |
-                            bit(SONICORN_REASON_MAX_REQUESTS) | bit(SONICORN_REASON_START_FAILED);
+                            bit(SONICORN_REASON_MAX_REQUESTS) | bit(SONICORN_REASON_START_FAILED) |
+                            bit(SONICORN_REASON_RELOAD) | bit(SONICORN_REASON_FILE_CHANGED) |
+                            bit(SONICORN_REASON_CONFIG_CHANGED) | bit(SONICORN_REASON_ROLLBACK);
   services_->shutdown_not_on = SONICORN_SHUTDOWN_NOT_ON_KILL | SONICORN_SHUTDOWN_NOT_ON_CRASH |
                                SONICORN_SHUTDOWN_NOT_ON_SECOND_SIGNAL |
                                SONICORN_SHUTDOWN_NOT_ON_STUCK_REQUEST |
@@ -163,7 +155,7 @@ bool Server::open() {
   services_->on_stuck = [this](const app::Watchdog::Call& call) {
     asio::post(io_, [this, call] { on_stuck(call); });
   };
-  apps_.emplace(config_, *services_, *copies_, post_.quarantined, io_);
+  apps_.emplace(config_, *services_, static_cast<Traffic&>(*this), post_.quarantined, io_);
   apps_->when_changed([this] { tell_readiness(); });
   for (const Post::Socket& socket : post_.sockets) {
     sockets_.push_back(ListeningSocket::adopt(socket.descriptor, socket.url));
@@ -232,10 +224,21 @@ void Server::on_stop_signal(int number, bool told) {
         .message = {}});
 }
 
+std::vector<Apps::Wanted> Server::builds() const {
+  std::vector<Apps::Wanted> all;
+  for (const Post::Build& each : post_.builds) {
+    auto build =
+        app::find_build(config_.apps.at(each.index).file, nlohmann::json::parse(each.description));
+    if (!build) throw std::runtime_error(build.error().message);
+    all.push_back({each.index, *std::move(build), each.generation});
+  }
+  return all;
+}
+
 void Server::bring_up() {
   bool ok = false;
   try {
-    ok = apps_->load(stop_wanted_) && apps_->start(stop_wanted_);
+    ok = apps_->load(builds(), stop_wanted_) && apps_->start(stop_wanted_);
   } catch (const std::exception& error) {
     log::error("the apps could not be brought up: {}", error.what());
   }
@@ -273,7 +276,8 @@ bool Server::start_threads() {
       threads_.push_back(std::make_unique<IoThread>(
           index,
           IoThread::Shared{apps_->router(), config_.limits, *pool_, connections_,
-                           connection_limit(config_.limits), *services_, apps_->started()},
+                           connection_limit(config_.limits), *services_, apps_->started(),
+                           config_.reload.hold_time},
           listening));
     }
     for (const auto& thread : threads_) thread->meet(threads_);
@@ -299,7 +303,6 @@ void Server::begin_serving() {
   apps_->begin_serving(nlohmann::json{{"listening", urls}}.dump());
   tell_readiness();
   say(message::kServing);
-  for (const auto& each : std::exchange(later_, {})) each();
 }
 
 template <class Then>
@@ -316,7 +319,7 @@ void Server::stop(app::Occasion why) {
   why_ = std::move(why);
   grace_ends_ = Clock::now() + config_.grace;
   stop_wanted_ = true;
-  if (stage_ != Stage::starting) return give_notice();
+  if (stage_ != Stage::starting) return settle([this] { give_notice(); });
   at(grace_ends_, Stage::starting, [this] {
     const app::App* const app = apps_->starting();
     log::error("app {}: its start did not return within the grace; ending without it",
@@ -384,8 +387,7 @@ void Server::on_grace_over() {
   at(Clock::now() + kAfterGrace, Stage::draining, [this] { drained(); });
 }
 
-bool Server::is_busy(const app::App& app) const {
-  const app::Generation& generation = app.current();
+bool Server::is_busy(const app::Generation& generation) const {
   // Whoever follows requests is told of the end of those that a stuck thread still has in hand.
   const bool follows =
       generation.filters_requests() || generation.attributes().on_disconnect != nullptr;
@@ -398,11 +400,11 @@ void Server::drained() {
   timer_.cancel();
   // A thread that does not come to its senses cannot be joined, whatever it does.
   unclean_ = occupied_ != 0;
-  for (const app::App* const app : apps_->started()) {
-    if (!is_busy(*app)) continue;
+  for (const app::Generation* const each : apps_->generations()) {
+    if (!is_busy(*each)) continue;
     unclean_ = true;
     log::error("app {}: a handler did not return within the grace, so its shutdown is not called",
-               app->name());
+               each->name());
   }
   if (!unclean_) {
     threads_.clear();
@@ -417,18 +419,17 @@ void Server::shut_down() {
   why_.deadline = std::max(grace_ends_, Clock::now() + app::kLeastShutdown);
   at(why_.deadline + kAfterDeadline, Stage::shutting_down, [this] { on_shutdown_overdue(); });
   apps_->shut_down(
-      why_, [this](const app::App& app) { return !is_busy(app); },
+      why_, [this](const app::Generation& each) { return !is_busy(each); },
       [this] {
         if (stage_ == Stage::shutting_down) finish();
       });
 }
 
 void Server::on_shutdown_overdue() {
-  for (const app::App* const app : apps_->give_up_ending()) {
-    log::error("app {}: its shutdown {} by its deadline; ending without it", app->name(),
-               app->current().has_ended()
-                   ? "did not return"
-                   : "could not be called, for the call before did not return,");
+  for (const app::Generation* const each : apps_->give_up_ending()) {
+    log::error("app {}: its shutdown {} by its deadline; ending without it", each->name(),
+               each->has_ended() ? "did not return"
+                                 : "could not be called, for the call before did not return,");
     unclean_ = true;
   }
   if (apps_->ending().empty()) finish();
@@ -446,7 +447,6 @@ void Server::finish() {
   const sigset_t set = read_signals();
   ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
   if (unclean_ || apps_->any_stuck()) {
-    copies_.reset();
     end_at_once(1);
   }
   io_.stop();
@@ -462,6 +462,7 @@ int serve(const config::Config& config, const Post& post) {
   core::install_backtrace_handler();
   const std::array open_signals = {SIGPIPE, core::backtrace_signal()};
   app::own_signals(kReadSignals, open_signals);
+  app::CallContext::set_worker_index(post.index);
   Server server(config, post);
   return server.run();
 }

@@ -13,7 +13,6 @@
 #include <thread>
 #include <vector>
 
-#include "app/runtime_dir.hpp"
 #include "app/services.hpp"
 #include "config/config.hpp"
 #include "process/channel.hpp"
@@ -21,14 +20,16 @@
 #include "worker/blocking_pool.hpp"
 #include "worker/io_thread.hpp"
 #include "worker/listening_socket.hpp"
+#include "worker/replacement.hpp"
 #include "worker/serve.hpp"
+#include "worker/traffic.hpp"
 
 namespace sonicorn::worker {
 
 // The life of one worker, on its main thread: bring the apps up, serve, and when told to stop do so
 // in order: tell the apps, accept no more, let requests end, shut the apps down. Every step that
 // may wait is an event of the main loop, so the supervisor and signals are heard at any moment.
-class Server final {
+class Server final : private Traffic {
  public:
   Server(const config::Config& config, const Post& post);
   ~Server();
@@ -60,7 +61,15 @@ class Server final {
   void on_message(const nlohmann::json& message);
   void on_supervisor_gone();
   void on_stop_message(const nlohmann::json& message);
-  void on_configure(const nlohmann::json& message);
+  void on_prepare(const nlohmann::json& message);
+  void on_exchange(const nlohmann::json& message);
+  void on_commit(const nlohmann::json& message);
+  void on_drop(const nlohmann::json& message);
+  std::vector<Replacement::Part> parts_of(const nlohmann::json& message,
+                                          const config::Config& config, std::string& fault) const;
+  void commit(std::function<void(std::string)> done);
+  void drop(std::function<void()> done);
+  void settle(std::function<void()> then);
   void on_ask(const nlohmann::json& message);
   void say(const char* what, nlohmann::json more = nlohmann::json::object());
   void answer(const nlohmann::json& id, nlohmann::json answer);
@@ -82,7 +91,15 @@ class Server final {
   void end_if_drained();
   void on_grace_over();
   void drained();
-  bool is_busy(const app::App& app) const;
+  bool is_busy(const app::Generation& generation) const;
+  std::vector<Apps::Wanted> builds() const;
+
+  // Traffic (server_traffic.cpp)
+  void when_rerouted(std::function<void()> done) override;
+  void when_left(app::Generation& generation, std::function<void()> done) override;
+  void resume() override;
+  void each_thread(const std::function<void(IoThread&, std::function<void()>)>& use,
+                   std::function<void()> done);
   bool is_starting() const {
     return stage_ == Stage::starting || stage_ == Stage::readying || stage_ == Stage::prepared;
   }
@@ -107,18 +124,22 @@ class Server final {
   Stage stage_ = Stage::starting;
   app::Occasion why_;  // of the stop
   bool stop_decided_ = false;
-  std::vector<std::function<void()>> later_;  // what was asked for before it served
-  std::optional<std::string> readiness_;      // what was told last; empty text: ready
-  int stop_signal_ = 0;                       // the first
+  std::optional<std::string> readiness_;  // what was told last; empty text: ready
+  int stop_signal_ = 0;                   // the first
   Clock::time_point signalled_;
   Clock::time_point grace_ends_;
   std::atomic<bool> stop_wanted_{false};
   int status_ = 0;
 
   std::unique_ptr<app::Services> services_;
-  std::optional<app::RuntimeDir> copies_;
   std::optional<Apps> apps_;
   std::thread starter_;
+  // A change of what is served, and how far it is: its thread runs, it waits to be told, or it
+  // ends.
+  enum class Change { none, working, prepared, exchanged, ending };
+  std::unique_ptr<Replacement> replacement_;
+  Change change_ = Change::none;
+  std::function<void()> after_change_;  // the server wants to stop
 
   std::vector<ListeningSocket> sockets_;
   std::atomic<std::size_t> connections_{0};

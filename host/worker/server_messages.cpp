@@ -53,8 +53,6 @@ void Server::on_message(const Json& message) {
     if (stage_ == Stage::prepared) begin_serving();
   } else if (say == message::kStop) {
     on_stop_message(message);
-  } else if (say == message::kConfigure) {
-    on_configure(message);
   } else if (say == message::kAsk) {
     on_ask(message);
   } else if (say == message::kQuarantine) {
@@ -90,24 +88,6 @@ void Server::on_stop_message(const Json& message) {
         .message = text_in(message, "message")});
 }
 
-void Server::on_configure(const Json& message) {
-  if (stop_decided_) return log::info("nothing is reloaded now, because the server is stopping");
-  // The configuration was read before the apps were loaded.
-  if (stage_ != Stage::serving) {
-    later_.emplace_back([this, message] { on_configure(message); });
-    return;
-  }
-  const config::Loaded fresh = post_.reread(text_in(message, "text"));
-  // The supervisor has read it without an error, a moment ago.
-  for (const core::Error& error : fresh.errors) log::error("{}", error.message);
-  if (!fresh.errors.empty()) return;
-  apps_->reload_settings(fresh.config, text_in(message, "only"),
-                         {.reason = number_in<std::uint32_t>(message, "reason"),
-                          .signal_number = number_in<int>(message, "signal"),
-                          .deadline = {},
-                          .message = text_in(message, "message")});
-}
-
 void Server::on_ask(const Json& message) {
   const Json id = message.value("id", Json());
   const std::string what = text_in(message, "what");
@@ -131,7 +111,12 @@ void Server::on_ask(const Json& message) {
                              .message = text_in(message, "message")},
                             [this, id](std::string fault) { answer(id, std::move(fault)); });
   }
-  answer(id, "the worker is not serving");
+  if (stage_ != Stage::serving || stop_decided_) return answer(id, "the worker is not serving");
+  if (what == "prepare") return on_prepare(message);
+  if (what == "exchange") return on_exchange(message);
+  if (what == "commit") return on_commit(message);
+  if (what == "drop") return on_drop(message);
+  answer(id, "this question is not known");
 }
 
 void Server::on_control(const app::ControlRequest& request) {

@@ -249,9 +249,9 @@ TEST_SUITE("order") {
                patient_times() + contract.app("/none", "contract_none", "none", "knob = 1") +
                    contract.app("/few", "contract_few", "few", "knob = 1"));
     server.process().send_signal(SIGHUP);
-    // Both lack reload, and the operator is told so.
-    CHECK(logs(server, {"app none", "reload"}));
-    CHECK(logs(server, {"app few", "reload"}));
+    // Both lack reload, so new settings are a new generation.
+    CHECK(logs(server, {"app none: generation 2 serves"}));
+    CHECK(logs(server, {"app few: generation 2 serves"}));
     CHECK(server.stop().status == 0);
     CHECK(contract.journal("none").empty());
     CHECK(fault_of_order(contract.journal("few"), {.attributes = {"on_request", "pre_request"}}) ==

@@ -73,10 +73,10 @@ TEST_SUITE("settings") {
     // Back to what it had before it was asked: it must not end with 2.
     configure(server, two_apps(contract, 1, 1));
     server.process().send_signal(SIGHUP);
-    wait_for_reloaded(contract, "two", 2);
     contract.steer("one", "");
     contract.gate().put();
     wait_for_reloaded(contract, "one", 2);
+    wait_for_reloaded(contract, "two", 2);
     const auto reloads = contract.calls("one", "reload");
     CHECK(Json::parse(reloads.back()["message"].get<string>())["knob"] == 1);
   }
@@ -114,15 +114,17 @@ TEST_SUITE("settings") {
     CHECK(contract.calls("two", "reload").size() == 1);
   }
 
-  TEST_CASE("an app that the configuration has no more goes on, and the operator is told") {
+  TEST_CASE("an app that the configuration has no more is drained and shut down") {
     const Contract contract;
     Server server({.toml = two_apps(contract, 1, 1)});
     configure(server, patient_times() + contract.app("/one", "contract_all", "one", "knob = 2"));
     server.process().send_signal(SIGHUP);
-    CHECK(logs(server, {"app two", "until the server is restarted"}));
     wait_for_reloaded(contract, "one", 1);
     CHECK(contract.calls("one", "reload").size() == 1);
-    CHECK(ask(server.tcp(), get("/two")).body == "two\n");
+    contract.wait_for("two", "shutdown");
+    CHECK(fault_of_order(contract.journal("two"), all_attributes()) == "");
+    CHECK(ask(server.tcp(), get("/two")).status == 404);
+    CHECK(ask(server.tcp(), get("/one")).body == "one\n");
   }
 
   TEST_CASE("an app may ask for its new settings itself, and no other app gets them") {

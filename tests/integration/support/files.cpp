@@ -19,6 +19,8 @@ bool has_sanitizer() { return *SONICORN_SANITIZE != '\0'; }
 
 bool has_thread_sanitizer() { return std::string_view(SONICORN_SANITIZE) == "thread"; }
 
+bool has_assertions() { return std::string_view(SONICORN_BUILD_TYPE) == "Debug"; }
+
 std::filesystem::path fixture(std::string_view name) {
   return std::filesystem::path(SONICORN_FIXTURE_DIR) / (std::string(name) + ".so");
 }

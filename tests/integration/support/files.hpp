@@ -15,6 +15,8 @@ inline constexpr std::chrono::milliseconds kPatience{30'000};
 std::string executable();
 bool has_sanitizer();
 bool has_thread_sanitizer();
+// Whether it was built without NDEBUG.
+bool has_assertions();
 
 // The built fixture app of that name.
 std::filesystem::path fixture(std::string_view name);

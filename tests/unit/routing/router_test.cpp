@@ -70,7 +70,7 @@ TEST_SUITE("routing") {
     Router router;
     REQUIRE(router.add(*root));
     REQUIRE(router.add(*below));
-    router.close("/a", false);
+    router.close({"/a", false});
     CHECK(router.find("/a") == nullptr);
     CHECK(router.is_closed("/a"));
     CHECK(router.find("/a/x") == nullptr);
@@ -85,7 +85,7 @@ TEST_SUITE("routing") {
     Router router;
     REQUIRE(router.add(*root));
     REQUIRE(router.add(*below));
-    router.close("/a", true);
+    router.close({"/a", true});
     CHECK(router.find("/a/b/x") == nullptr);
     CHECK(router.is_closed("/a/b/x"));
     CHECK(router.find("/x") == root.get());

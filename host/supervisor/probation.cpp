@@ -1,0 +1,96 @@
+#include <fmt/format.h>
+#include <sonicorn/context.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/log.hpp"
+#include "supervisor/supervisor.hpp"
+
+// A build that has just been switched to is watched, and the one before is returned to when it
+// fails.
+namespace sonicorn::supervisor {
+
+namespace log = core::log;
+using Json = nlohmann::json;
+
+namespace {
+
+constexpr std::chrono::milliseconds kLook{250};
+// Of fewer requests the rate of errors says nothing.
+constexpr std::uint64_t kFewRequests = 20;
+
+}  // namespace
+
+void Supervisor::watch_probation() {
+  const bool any = std::any_of(served_.begin(), served_.end(),
+                               [](const Served& each) { return each.on_probation; });
+  if (!any || stage_ != Stage::serving) return;
+  probation_timer_.expires_after(kLook);
+  probation_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) check_probation();
+  });
+}
+
+void Supervisor::check_probation() {
+  for (Served& each : served_) {
+    if (each.on_probation && Clock::now() - each.switched > config_.reload.probation) {
+      log::info("app {}: generation {} has passed its probation", each.name, each.generation);
+      each.on_probation = false;
+      each.previous = nullptr;
+    }
+  }
+  for (const auto& slot : slots_) {
+    if (slot->current == nullptr) continue;
+    for (const Served& each : std::vector<Served>(served_)) {
+      if (slot->current->why_not_ready() == fmt::format("app {} is unhealthy", each.name)) {
+        on_probation_failed(each.name, "it is unhealthy");
+      }
+    }
+  }
+  ask_all("numbers", Json::object(), {}, [this](const std::vector<Said>& said) {
+    for (const Served& each : std::vector<Served>(served_)) {
+      if (!each.on_probation) continue;
+      std::uint64_t requests = 0;
+      std::uint64_t errors = 0;
+      for (const Said& worker : said) {
+        if (!worker.json.is_array()) continue;
+        for (const Json& app : worker.json) {
+          if (app.value("name", std::string()) != each.name ||
+              app.value("generation", std::uint64_t{0}) != each.generation) {
+            continue;
+          }
+          requests += app.value("generation_requests", std::uint64_t{0});
+          errors += app.value("generation_errors", std::uint64_t{0});
+        }
+      }
+      if (requests >= kFewRequests &&
+          static_cast<double>(errors) > config_.reload.error_rate * static_cast<double>(requests)) {
+        on_probation_failed(each.name,
+                            fmt::format("{} of its {} requests failed", errors, requests));
+      } else if (config_.reload.probation_requests != 0 &&
+                 requests >= config_.reload.probation_requests) {
+        commit(each.name, [](const std::string&) {});
+      }
+    }
+    watch_probation();
+  });
+}
+
+void Supervisor::on_probation_failed(const std::string& app, const std::string& why) {
+  for (Served& each : served_) {
+    if (each.name != app || !each.on_probation || each.previous == nullptr) continue;
+    each.on_probation = false;
+    log::error(
+        "app {}: generation {} fails its probation ({}), so the server returns to the build "
+        "before",
+        app, each.generation, why);
+    return wish({.only = app,
+                 .rollback = true,
+                 .reason = SONICORN_REASON_ROLLBACK,
+                 .message = why,
+                 .done = {}});
+  }
+}
+
+}  // namespace sonicorn::supervisor

@@ -1,0 +1,505 @@
+#include <fmt/format.h>
+#include <sonicorn/attributes.h>
+#include <sonicorn/context.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "app/loader.hpp"
+#include "core/log.hpp"
+#include "process/message.hpp"
+#include "supervisor/supervisor.hpp"
+
+// How what is served is changed: in all workers, or in none.
+namespace sonicorn::supervisor {
+
+namespace log = core::log;
+namespace message = process::message;
+
+namespace {
+
+using Json = nlohmann::json;
+using std::chrono::milliseconds;
+
+bool has(const KeptBuild& build, app::Attribute attribute) {
+  return build != nullptr && build->inspection.attributes.has(attribute);
+}
+
+bool is_exclusive(const KeptBuild& build) {
+  return build != nullptr && build->inspection.overlap == app::Overlap::exclusive;
+}
+
+// Of which no two generations may run at once in a process.
+bool must_be_alone(const KeptBuild& old, const KeptBuild& next) {
+  return is_exclusive(old) || is_exclusive(next) ||
+         (has(old, app::Attribute::save_state) && has(next, app::Attribute::load_state));
+}
+
+// What a build loses that whoever runs the one before relies on; empty: nothing.
+std::string loss(const app::Build& old, const app::Build& next, const std::string& name) {
+  for (const app::Attribute attribute : {app::Attribute::shutdown, app::Attribute::save_state}) {
+    if (!old.inspection.attributes.has(attribute) || next.inspection.attributes.has(attribute)) {
+      continue;
+    }
+    return fmt::format(
+        "app {}: the new build declares no {}, which the running one does; declare it, or reload "
+        "with --force",
+        name, app::name_of(attribute));
+  }
+  return {};
+}
+
+std::string name_of(const config::App& wanted, const KeptBuild& build) {
+  if (build != nullptr) return app::name_of(wanted, build->inspection);
+  return wanted.name.empty() ? wanted.file.stem().string() : wanted.name;
+}
+
+// Whether it is the same app but for its settings.
+bool is_same(const config::App& one, const config::App& other) {
+  return one.file.lexically_normal() == other.file.lexically_normal() && one.mount == other.mount &&
+         one.name == other.name && one.body == other.body && one.overrun == other.overrun;
+}
+
+std::string joined(const std::vector<std::string>& faults) {
+  return fmt::format("{}", fmt::join(faults, "; "));
+}
+
+}  // namespace
+
+// The builds that the server begins with.
+void Supervisor::make_first_builds() {
+  if (auto opened = builder_.open(config_.runtime_dir); !opened) {
+    log::error("{}", opened.error().message);
+    status_ = 1;
+    return begin_stop(SONICORN_REASON_START_FAILED, 0, {});
+  }
+  served_.resize(config_.apps.size());
+  const auto open = std::make_shared<std::size_t>(config_.apps.size() + 1);
+  const auto one_made = [this, open] {
+    if (--*open == 0) on_first_builds();
+  };
+  for (std::size_t i = 0; i < config_.apps.size(); ++i) {
+    builder_.make(config_.apps[i], config_, [this, i, one_made](Builder::Made made) {
+      Served& served = served_[i];
+      served.wanted = config_.apps[i];
+      served.name = name_of(served.wanted, made.build);
+      served.build = std::move(made.build);
+      served.generation = next_generation(served.wanted);
+      tell_made(served.wanted, made.warnings, made.reasons);
+      one_made();
+    });
+  }
+  one_made();
+}
+
+void Supervisor::tell_made(const config::App& wanted, const std::vector<std::string>& warnings,
+                           const std::vector<core::Error>& reasons) const {
+  for (const std::string& warning : warnings) {
+    log::warning("{}: {}", wanted.file.string(), warning);
+  }
+  for (const core::Error& reason : reasons) {
+    log::error("{}{}refused: {}", wanted.where, wanted.where.empty() ? "" : ": ",
+               app::with_path(wanted.file, reason.message));
+  }
+}
+
+void Supervisor::on_first_builds() {
+  if (stage_ != Stage::starting) return;
+  const app::Offer offer = app::offer_of(config_);
+  bool all_good = true;
+  for (const Served& served : served_) {
+    if (served.build == nullptr) {
+      all_good = false;
+    } else {
+      app::tell_negotiated(served.name, served.build->inspection, offer);
+    }
+  }
+  if (!all_good && !config_.skip_broken) {
+    log::error("not serving: mend what is refused, or serve the others with --skip-broken");
+    status_ = 1;
+    return begin_stop(SONICORN_REASON_START_FAILED, 0, {});
+  }
+  spawn_all();
+}
+
+std::uint64_t Supervisor::next_generation(const config::App& wanted) {
+  return ++generations_[wanted.file.lexically_normal().string() + '\n' + wanted.mount];
+}
+
+Json Supervisor::builds_of_workers() const {
+  Json builds = Json::array();
+  for (std::size_t i = 0; i < served_.size(); ++i) {
+    if (served_[i].build == nullptr) continue;
+    builds.push_back({{"index", i},
+                      {"generation", served_[i].generation},
+                      {"settings", served_[i].wanted.settings},
+                      {"build", app::describe(*served_[i].build)}});
+  }
+  return builds;
+}
+
+void Supervisor::wish(ReloadWish wanted) {
+  const auto refuse = [&](const std::string& why) {
+    log::info("nothing is reloaded: {}", why);
+    for (const auto& done : wanted.done) done({{"ok", false}, {"error", why}});
+  };
+  if (stage_ == Stage::stopping || stage_ == Stage::done) {
+    return refuse("the server is stopping");
+  }
+  // One that has not begun stands for all of its kind.
+  for (ReloadWish& each : wishes_) {
+    if (each.only != wanted.only || each.always != wanted.always ||
+        each.rollback != wanted.rollback || each.forced != wanted.forced ||
+        each.message != wanted.message) {
+      continue;
+    }
+    for (auto& done : wanted.done) each.done.push_back(std::move(done));
+    return;
+  }
+  wishes_.push_back(std::move(wanted));
+  next_reload();
+}
+
+// One after the other, and not while a worker is exchanged for another.
+void Supervisor::next_reload() {
+  if (reload_ != nullptr || wishes_.empty() || replacing_ || stage_ != Stage::serving) return;
+  reload_ = std::make_unique<Reload>();
+  reload_->wish = std::move(wishes_.front());
+  wishes_.pop_front();
+  notifier_.reloading();
+  if (const std::string fault = plan_reload(); !fault.empty()) {
+    reload_->faults.push_back(fault);
+    return end_reload();
+  }
+  make_builds();
+}
+
+// The configuration as it is to be, and which apps of it get a new build. The result is a fault.
+std::string Supervisor::plan_reload() {
+  Reload& reload = *reload_;
+  const ReloadWish& wish = reload.wish;
+  reload.text = order_.text;
+  reload.config = config_;
+  config::Config fresh = config_;
+  if (!wish.rollback) {
+    const auto text = config::read_file(order_.flags);
+    if (!text) return text.error().message;
+    config::Loaded loaded = order_.read(order_.flags, *text);
+    for (const core::Error& error : loaded.errors) reload.faults.push_back(error.message);
+    if (!reload.faults.empty()) {
+      const std::string all = joined(std::exchange(reload.faults, {}));
+      return all + "; mend the configuration and reload again";
+    }
+    fresh = std::move(loaded.config);
+    if (wish.only.empty()) {
+      reload.text = *text;
+      reload.config = fresh;
+    }
+  }
+  bool found = wish.only.empty();
+  for (config::App& wanted : reload.config.apps) {
+    const auto served = std::find_if(served_.begin(), served_.end(), [&](const Served& each) {
+      return is_same(each.wanted, wanted);
+    });
+    Reload::App next;
+    if (served != served_.end()) {
+      next.next = *served;
+      next.old = served->build;
+      next.old_generation = served->generation;
+    }
+    next.next.wanted = wanted;
+    const std::string name = served != served_.end() ? served->name : name_of(wanted, nullptr);
+    const bool meant = wish.only.empty() || name == wish.only;
+    if (meant && !wish.only.empty()) {
+      found = true;
+      // Of the configuration, its settings alone.
+      for (const config::App& each : fresh.apps) {
+        if (is_same(each, wanted)) next.next.wanted.settings = each.settings;
+      }
+    }
+    next.replaces = meant && gets_new_build(next, served == served_.end());
+    if (meant && wish.rollback && next.next.previous == nullptr) {
+      return fmt::format("app {}: no build before this one is kept", name);
+    }
+    reload.apps.push_back(std::move(next));
+  }
+  return found ? std::string() : fmt::format("no app is named {}", wish.only);
+}
+
+bool Supervisor::gets_new_build(const Reload::App& app, bool is_new) const {
+  if (is_new || app.old == nullptr || reload_->wish.always || reload_->wish.rollback) return true;
+  if (!is_current(*app.old)) return true;
+  const auto served = std::find_if(served_.begin(), served_.end(), [&](const Served& each) {
+    return is_same(each.wanted, app.next.wanted);
+  });
+  const bool new_settings = served->wanted.settings != app.next.wanted.settings;
+  return new_settings && !has(app.old, app::Attribute::reload);
+}
+
+void Supervisor::make_builds() {
+  reload_->building = 1;
+  for (Reload::App& app : reload_->apps) {
+    if (!app.replaces) continue;
+    if (reload_->wish.rollback) {
+      // The copy of the build before may still be loaded.
+      auto copied = builder_.copy(*app.next.previous);
+      if (copied) {
+        app.next.build = *std::move(copied);
+      } else {
+        reload_->faults.push_back(copied.error().message);
+      }
+      continue;
+    }
+    ++reload_->building;
+    builder_.make(app.next.wanted, reload_->config, [this, &app](Builder::Made made) {
+      for (const std::string& warning : made.warnings) {
+        log::warning("{}: {}", app.next.wanted.file.string(), warning);
+      }
+      for (const core::Error& reason : made.reasons) {
+        reload_->faults.push_back(app::with_path(app.next.wanted.file, reason.message));
+      }
+      app.next.build = std::move(made.build);
+      on_build();
+    });
+  }
+  on_build();
+}
+
+void Supervisor::on_build() {
+  if (--reload_->building != 0) return;
+  if (stage_ != Stage::serving) reload_->faults.push_back("the server is stopping");
+  for (Reload::App& app : reload_->apps) {
+    if (!app.replaces || app.next.build == nullptr) continue;
+    app.next.name = name_of(app.next.wanted, app.next.build);
+    app.next.generation = next_generation(app.next.wanted);
+    if (app.old == nullptr) continue;
+    if (!reload_->wish.forced && !reload_->wish.rollback) {
+      std::string lost = loss(*app.old, *app.next.build, app.next.name);
+      if (!lost.empty()) reload_->faults.push_back(std::move(lost));
+    }
+    app.alone = must_be_alone(app.old, app.next.build);
+    if (!app.alone) continue;
+    if (auto spare = builder_.copy(*app.old)) {
+      app.spare = *std::move(spare);
+      app.spare_generation = next_generation(app.next.wanted);
+    } else {
+      reload_->faults.push_back(spare.error().message);
+    }
+  }
+  if (!reload_->faults.empty()) return end_reload();
+  prepare_workers();
+}
+
+milliseconds Supervisor::reload_limit() const {
+  const auto replaced = std::count_if(reload_->apps.begin(), reload_->apps.end(),
+                                      [](const Reload::App& app) { return app.replaces; });
+  const config::Lifecycle& times = config_.lifecycle;
+  return (times.start_time + times.health_time + 4 * times.call_time + config_.load_time) *
+             static_cast<int>(replaced + 1) +
+         config_.reload.hold_time;
+}
+
+// Asks those that serve now, who are the ones that take part. `done` is called once, at the first
+// fault or when all have answered well.
+void Supervisor::ask_reloading(const char* what, Json more,
+                               std::function<void(std::string fault)> done) {
+  const auto open = std::make_shared<std::size_t>(1);
+  const auto over = std::make_shared<bool>(false);
+  const auto on_answer = [open, over, done](std::string fault) {
+    if (*over || (--*open != 0 && fault.empty())) return;
+    *over = true;
+    done(std::move(fault));
+  };
+  each_worker([&](WorkerProcess& worker) {
+    if (!takes_part(worker)) return;
+    ++*open;
+    worker.ask(what, more, reload_limit(), [on_answer, index = worker.index()](const Json& answer) {
+      if (answer.is_null()) return on_answer(fmt::format("worker {} did not answer", index));
+      std::string fault = answer.is_string() ? answer.get<std::string>() : "";
+      on_answer(fault.empty() ? fault : fmt::format("worker {}: {}", index, fault));
+    });
+  });
+  on_answer({});
+}
+
+bool Supervisor::takes_part(const WorkerProcess& worker) const {
+  const std::vector<pid_t>& all = reload_->workers;
+  return std::find(all.begin(), all.end(), worker.pid()) != all.end();
+}
+
+void Supervisor::prepare_workers() {
+  Json apps = Json::array();
+  for (std::size_t i = 0; i < reload_->apps.size(); ++i) {
+    const Reload::App& app = reload_->apps[i];
+    Json one = {{"index", i},
+                {"replaces", app.replaces},
+                {"alone", app.alone},
+                {"generation", app.next.generation},
+                {"spare_generation", app.spare_generation},
+                {"settings", app.next.wanted.settings}};
+    if (app.replaces) one["build"] = app::describe(*app.next.build);
+    if (app.spare != nullptr) one["spare"] = app::describe(*app.spare);
+    apps.push_back(std::move(one));
+  }
+  for (const auto& slot : slots_) {
+    if (slot->current != nullptr && slot->current->state() == WorkerProcess::State::serving) {
+      reload_->workers.push_back(slot->current->pid());
+    }
+  }
+  const ReloadWish& wish = reload_->wish;
+  ask_reloading("prepare",
+                {{"text", reload_->text},
+                 {"apps", std::move(apps)},
+                 {"reason", wish.reason},
+                 {"signal", wish.signal},
+                 {"message", wish.message}},
+                [this](const std::string& fault) {
+                  if (!fault.empty()) return drop_reload(fault);
+                  const bool alone = std::any_of(reload_->apps.begin(), reload_->apps.end(),
+                                                 [](const Reload::App& app) { return app.alone; });
+                  if (!alone) return commit_reload();
+                  ask_reloading("exchange", Json::object(), [this](const std::string& why) {
+                    why.empty() ? commit_reload() : drop_reload(why);
+                  });
+                });
+}
+
+void Supervisor::drop_reload(const std::string& fault) {
+  reload_->faults.push_back(fault);
+  ask_reloading("drop", Json::object(), [this](const std::string&) {
+    // Where the old build had ended already, it serves anew.
+    for (const Reload::App& app : reload_->apps) {
+      if (app.spare == nullptr) continue;
+      for (Served& served : served_) {
+        if (!is_same(served.wanted, app.next.wanted)) continue;
+        served.generation = app.spare_generation;
+        served.build = app.spare;
+      }
+    }
+    end_reload();
+  });
+}
+
+// From here on whoever starts, starts with the new builds.
+void Supervisor::commit_reload() {
+  if (stage_ != Stage::serving) return drop_reload("the server is stopping");
+  Reload& reload = *reload_;
+  reload.committed = true;
+  const unsigned workers_before = config_.workers.count;
+  if (reload.config.binds != config_.binds) {
+    log::warning(
+        "the addresses to listen on changed; they take effect when the server is restarted");
+  }
+  config_ = reload.config;
+  order_.text = reload.text;
+  std::vector<Served> served;
+  for (Reload::App& app : reload.apps) {
+    if (app.replaces) {
+      const bool keeps = !reload.wish.rollback && config_.reload.probation.count() != 0;
+      app.next.previous = keeps ? app.old : nullptr;
+      app.next.on_probation = app.next.previous != nullptr;
+      app.next.switched = Clock::now();
+      quarantine_.release(app.next.name);
+    }
+    served.push_back(app.next);
+  }
+  served_ = std::move(served);
+  hooks_.replace(config_.hooks);
+  ask_reloading("commit", Json::object(), [this, workers_before](const std::string& fault) {
+    if (!fault.empty()) reload_->faults.push_back(fault);
+    end_reload();
+    if (config_.workers.count != workers_before) set_workers(config_.workers.count);
+  });
+}
+
+Json Supervisor::result_of(const Reload& reload) const {
+  const double took =
+      std::chrono::duration<double, std::milli>(Clock::now() - reload.begun).count();
+  Json result = {{"ok", reload.committed && reload.faults.empty()}, {"took_ms", took}};
+  if (!reload.faults.empty()) result["error"] = joined(reload.faults);
+  if (!reload.committed) return result;
+  Json apps = Json::array();
+  for (const Reload::App& app : reload.apps) {
+    if (!app.replaces) continue;
+    Json one = {{"app", app.next.name},
+                {"generation", app.next.generation},
+                {"build_id", app.next.build->inspection.build_id},
+                {"before", nullptr}};
+    if (app.old != nullptr) {
+      one["before"] = {{"generation", app.old_generation},
+                       {"build_id", app.old->inspection.build_id}};
+    }
+    for (const Json& state : reload.states) {
+      if (state.value("app", std::string()) == app.next.name) one["state"] = state["state"];
+    }
+    apps.push_back(std::move(one));
+  }
+  result["apps"] = std::move(apps);
+  return result;
+}
+
+void Supervisor::end_reload() {
+  const std::unique_ptr<Reload> over = std::move(reload_);
+  const Json result = result_of(*over);
+  if (!over->committed) {
+    log::error("nothing was reloaded: {}", joined(over->faults));
+  } else {
+    for (const Json& app : result["apps"]) {
+      log::info("app {}: generation {} serves (build {})", app["app"].get<std::string>(),
+                app["generation"].get<std::uint64_t>(), app["build_id"].get<std::string>());
+    }
+    for (const std::string& fault : over->faults) log::error("{}", fault);
+  }
+  // Who was starting meanwhile has waited, and has the builds of before.
+  each_worker([&](WorkerProcess& worker) {
+    const bool waits = worker.state() == WorkerProcess::State::starting ||
+                       worker.state() == WorkerProcess::State::prepared;
+    const auto& all = over->workers;
+    if (!waits || std::find(all.begin(), all.end(), worker.pid()) != all.end()) return;
+    if (over->committed) {
+      worker.outdate();
+    } else if (worker.state() == WorkerProcess::State::prepared) {
+      worker.serve();
+    }
+  });
+  tell(config::Hook::on_reload,
+       {{"ok", result["ok"]}, {"reason", name_of_reason(over->wish.reason)}});
+  if (stage_ == Stage::serving) notifier_.ready("serving, after a reload");
+  for (const auto& done : over->wish.done) done(result);
+  watch_probation();
+  replace_next();
+  next_reload();
+}
+
+void Supervisor::reload(std::string app, bool forced, std::function<void(Json)> done) {
+  if (stage_ != Stage::serving)
+    return done({{"ok", false}, {"error", "the server is not serving"}});
+  wish({.only = std::move(app),
+        .always = true,
+        .forced = forced,
+        .reason = SONICORN_REASON_RELOAD,
+        .message = {},
+        .done = {std::move(done)}});
+}
+
+void Supervisor::rollback(std::string app, std::function<void(Json)> done) {
+  wish({.only = std::move(app),
+        .rollback = true,
+        .reason = SONICORN_REASON_ROLLBACK,
+        .message = {},
+        .done = {std::move(done)}});
+}
+
+void Supervisor::commit(const std::string& app, Done done) {
+  bool found = false;
+  for (Served& served : served_) {
+    if (served.name != app) continue;
+    found = true;
+    served.previous = nullptr;
+    served.on_probation = false;
+  }
+  done(found ? "" : fmt::format("no app is named {}", app));
+}
+
+}  // namespace sonicorn::supervisor

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+#include "supervisor/builder.hpp"
+
+// What the supervisor knows of the apps that are served, and of a change of them under way.
+namespace sonicorn::supervisor {
+
+// One app of the configuration and the build that serves it.
+struct Served {
+  config::App wanted;
+  std::string name;  // as the operator calls it
+  KeptBuild build;   // null: it was refused, and the server does without it
+  std::uint64_t generation = 0;
+
+  // The build before, as long as there may be a return to it.
+  KeptBuild previous;
+  bool on_probation = false;
+  std::chrono::steady_clock::time_point switched{};
+};
+
+// Somebody wants a change.
+struct ReloadWish {
+  std::string only;          // the app that is meant; empty: all, and the configuration
+  bool always = false;       // also builds that have not changed begin anew
+  bool forced = false;       // also where a build loses what the one before had
+  bool rollback = false;     // to the build before
+  std::uint32_t reason = 0;  // SONICORN_REASON_...
+  int signal = 0;
+  std::string message;
+  // Called once: "ok", and "apps" (what was switched) or "error" (why nothing was).
+  std::vector<std::function<void(nlohmann::json)>> done;
+};
+
+// A change under way.
+struct Reload {
+  struct App {
+    Served next;
+    KeptBuild old;  // that serves now; null: none
+    std::uint64_t old_generation = 0;
+    bool replaces = false;
+    bool alone = false;  // the old generation ends before the new one starts
+    KeptBuild spare;     // of the old build, for the return to it
+    std::uint64_t spare_generation = 0;
+  };
+
+  ReloadWish wish;
+  std::chrono::steady_clock::time_point begun = std::chrono::steady_clock::now();
+  std::string text;       // of the configuration file
+  config::Config config;  // what it says
+  std::vector<App> apps;  // in the order of the configuration
+  std::size_t building = 0;
+  std::vector<std::string> faults;
+  std::vector<pid_t> workers;  // that take part
+  bool committed = false;
+  nlohmann::json states = nlohmann::json::array();  // what became of saved states
+};
+
+}  // namespace sonicorn::supervisor

@@ -1,0 +1,3 @@
+/* The second. */
+#define BUILD_NAME "two"
+#include "build_answer.h"

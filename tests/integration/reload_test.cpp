@@ -1,0 +1,443 @@
+#include <atomic>
+#include <csignal>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "support/contract.hpp"
+#include "support/support.hpp"
+
+// New code for running apps, in all workers or in none, without a request lost.
+
+using namespace support;
+using nlohmann::json;
+using std::string;
+
+namespace {
+
+constexpr const char* kQuick =
+    "load_time = 20\ngrace = 20\n[lifecycle]\nstart_time = 20\nhealth_interval = 0.1\n";
+
+// A folder with the app's file, whose builds come and go.
+class Builds {
+ public:
+  explicit Builds(const string& first) { install(first); }
+
+  // As a linker that renames: the file is whole or it is the one before.
+  void install(const string& name) const {
+    const auto fresh = folder_ / "fresh";
+    std::filesystem::copy_file(fixture(name), fresh,
+                               std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::rename(fresh, file());
+  }
+  std::filesystem::path file() const { return folder_ / "app.so"; }
+  std::filesystem::path control() const { return folder_ / "control"; }
+
+  string toml(const string& root = kQuick, const string& more = {}) const {
+    return "control = \"" + control().string() + "\"\n" + root +
+           "[[app]]\nmount = \"/\"\nfile = \"" + file().string() + "\"\n" + more;
+  }
+
+  // `sonicorn COMMAND... --control ...`
+  Outcome operate(std::vector<string> arguments) const {
+    arguments.insert(arguments.end(), {"--control", control().string()});
+    return run_sonicorn(std::move(arguments));
+  }
+  bool reload(const string& app = "app") const {
+    const Outcome outcome = operate({"reload", app});
+    INFO(outcome.output << outcome.errors);
+    return outcome.ending.status == 0;
+  }
+  json apps() const { return json::parse(operate({"apps", "--json"}).output); }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+// Clients that ask on and on, on connections that stay and on new ones.
+class Load {
+ public:
+  explicit Load(const Endpoint& endpoint, unsigned clients = 3, const string& target = "/") {
+    for (unsigned i = 0; i < clients; ++i) {
+      threads_.emplace_back([this, endpoint, target, keeps = i % 3 != 2] {
+        try {
+          ask_on(endpoint, target, keeps);
+        } catch (const std::exception& error) {
+          note(error.what());
+        }
+      });
+    }
+  }
+  ~Load() { stop(); }
+  Load(const Load&) = delete;
+  Load& operator=(const Load&) = delete;
+
+  void stop() {
+    stop_ = true;
+    for (std::thread& thread : threads_) {
+      if (thread.joinable()) thread.join();
+    }
+  }
+  // Those that were not answered with 200, as texts; and how many were.
+  std::vector<string> faults() const {
+    const std::lock_guard lock(mutex_);
+    return faults_;
+  }
+  unsigned long answered() const { return answered_; }
+  void wait_for_more(unsigned long count) const {
+    const unsigned long until = answered_ + count;
+    while (answered_ < until && faults().empty()) std::this_thread::yield();
+  }
+
+ private:
+  void ask_on(const Endpoint& endpoint, const string& target, bool keeps) {
+    auto client = std::make_unique<Client>(endpoint);
+    while (!stop_) {
+      const Response response = client->ask(get(target));
+      if (response.status != 200) note(std::to_string(response.status) + " " + response.body);
+      if (keeps && response.field("Connection") == "close") note("a connection was closed");
+      ++answered_;
+      if (!keeps) client = std::make_unique<Client>(endpoint);
+    }
+  }
+  void note(const string& fault) {
+    const std::lock_guard lock(mutex_);
+    if (faults_.size() < 5) faults_.push_back(fault);
+  }
+
+  std::atomic<bool> stop_{false};
+  std::atomic<unsigned long> answered_{0};
+  mutable std::mutex mutex_;
+  std::vector<string> faults_;
+  std::vector<std::thread> threads_;
+};
+
+void check_nothing_lost(Load& load) {
+  load.stop();
+  const auto faults = load.faults();
+  CHECK_MESSAGE(faults.empty(), (faults.empty() ? string() : faults.front()));
+  CHECK(load.answered() > 0);
+}
+
+long memory_of(pid_t process) {
+  std::ifstream file("/proc/" + std::to_string(process) + "/statm");
+  long size = 0;
+  long resident = 0;
+  file >> size >> resident;
+  return resident;
+}
+
+std::size_t mappings_of(pid_t process) {
+  return read_lines("/proc/" + std::to_string(process) + "/maps").size();
+}
+
+string body_of(const Server& server, const string& target = "/") {
+  return ask(server.tcp(), get(target)).body;
+}
+
+}  // namespace
+
+TEST_SUITE("reload") {
+  TEST_CASE("the next request gets the new build, also on a connection that is open") {
+    const Builds builds("build_one");
+    Server server({.toml = builds.toml()});
+    Client client(server.tcp());
+    CHECK(client.ask(get("/")).body == "one 1");
+    CHECK(client.ask(get("/")).body == "one 2");
+    builds.install("build_two");
+    CHECK(builds.reload());
+    // Its statics are its own.
+    CHECK(client.ask(get("/")).body == "two 1");
+    CHECK(logs(server, {"app app: generation 1 is unloaded"}));
+    const json app = builds.apps()[0];
+    CHECK(app["generation"] == 2);
+    CHECK(app["requests"] == 3);
+  }
+
+  TEST_CASE("what was switched is printed, for people and for programs") {
+    const Builds builds("build_one");
+    Server server({.toml = builds.toml()});
+    builds.install("build_two");
+    const Outcome text = builds.operate({"reload"});
+    CHECK(text.ending.status == 0);
+    CHECK(text.output.find("app: generation 2") != string::npos);
+    CHECK(text.output.find("instead of 1") != string::npos);
+    const json said = json::parse(builds.operate({"reload", "app", "--json"}).output);
+    CHECK(said["ok"] == true);
+    CHECK(said["apps"][0]["app"] == "app");
+    CHECK(said["apps"][0]["generation"] == 3);
+    CHECK(said["apps"][0]["before"]["generation"] == 2);
+    const Outcome unknown = builds.operate({"reload", "nobody"});
+    CHECK(unknown.ending.status == 1);
+    CHECK(unknown.errors.find("no app is named nobody") != string::npos);
+  }
+
+  TEST_CASE("many reloads in a row lose no request and no connection, and leave nothing behind") {
+    for (const int workers : {1, 2}) {
+      CAPTURE(workers);
+      const Builds builds("build_one");
+      Server server(
+          {.toml = builds.toml("workers = " + std::to_string(workers) + "\n" + string(kQuick))});
+      Load load(server.tcp());
+      const auto reload = [&](int times) {
+        for (int i = 0; i < times; ++i) {
+          builds.install(i % 2 == 0 ? "build_two" : "build_one");
+          REQUIRE(builds.reload());
+        }
+      };
+      reload(10);
+      const pid_t worker = server.workers().at(0);
+      const long memory = memory_of(worker);
+      const std::size_t mappings = mappings_of(worker);
+      reload(has_sanitizer() ? 20 : 200);
+      check_nothing_lost(load);
+      CHECK(mappings_of(worker) <= mappings + 8);
+      if (!has_sanitizer()) CHECK(memory_of(worker) < memory + memory / 20 + 512);
+      CHECK(server.workers().size() == static_cast<std::size_t>(workers));
+    }
+  }
+
+  TEST_CASE("a build that cannot serve is never switched to, and the answer says why") {
+    const Builds builds("build_one");
+    const string elf = read_file(fixture("build_two"));
+    Server server({.toml = builds.toml("workers = 2\nload_time = 1\ngrace = 20\n[lifecycle]\n"
+                                       "start_time = 1\n")});
+    Load load(server.tcp());
+    load.wait_for_more(10);
+    struct Bad {
+      string fixture;
+      string content;
+      string said;
+    };
+    for (const Bad& bad :
+         {Bad{{}, "this is text", "ELF"}, Bad{{}, elf.substr(0, elf.size() / 2), "app.so"},
+          Bad{"wrong_major", {}, "ABI"}, Bad{"missing_symbol", {}, "defines"},
+          Bad{"constructor_crashes", {}, "SIGSEGV"}, Bad{"constructor_hangs", {}, "within 1 s"},
+          Bad{"constructor_exits", {}, "exit"}, Bad{"build_no_start", {}, "no database"},
+          Bad{"build_hangs", {}, "did not return within its time"},
+          Bad{"build_second_fails", {}, "not in this worker"},
+          Bad{"build_unhealthy", {}, "it is ill"}, Bad{"build_no_shutdown", {}, "shutdown"}}) {
+      CAPTURE(bad.fixture);
+      CAPTURE(bad.said);
+      if (bad.fixture.empty()) {
+        write_file(builds.file(), bad.content);
+      } else {
+        builds.install(bad.fixture);
+      }
+      const Outcome outcome = builds.operate({"reload", "app"});
+      CHECK(outcome.ending.status == 1);
+      CHECK_MESSAGE(outcome.errors.find(bad.said) != string::npos, outcome.errors);
+      CHECK(ask(server.tcp(), get("/")).body.starts_with("one "));
+    }
+    builds.install("build_two");
+    CHECK(builds.reload());
+    check_nothing_lost(load);
+    CHECK(body_of(server).starts_with("two "));
+  }
+
+  TEST_CASE("a build without shutdown is taken when it is forced") {
+    const Builds builds("build_one");
+    Server server({.toml = builds.toml()});
+    builds.install("build_no_shutdown");
+    CHECK_FALSE(builds.reload());
+    CHECK(builds.operate({"reload", "app", "--force"}).ending.status == 0);
+    CHECK(body_of(server) == "no shutdown 1");
+  }
+
+  TEST_CASE("a worker that dies comes back with the build that was served, whatever the file is") {
+    const Builds builds("build_one");
+    Server server({.toml = builds.toml("workers = 2\n" + string(kQuick))});
+    write_file(builds.file(), "no app");
+    const auto before = server.workers();
+    server.expect_failure();
+    ::kill(before[0], SIGKILL);
+    CHECK(logs(server, {"worker", "serves"}));
+    for (int i = 0; i < 20; ++i) CHECK(body_of(server).starts_with("one "));
+    builds.install("build_two");
+    CHECK(builds.reload());
+    ::kill(server.workers()[0], SIGKILL);
+    for (int i = 0; i < 20; ++i) CHECK(body_of(server).starts_with("two "));
+  }
+
+  TEST_CASE("a worker that is killed during a reload: it ends one way everywhere") {
+    const Builds builds("build_one");
+    Server server({.toml = builds.toml("[workers]\ncrashes = 1000\nbackoff_most = 0.1\n"),
+                   .arguments = {"--workers", "2"}});
+    server.expect_failure();
+    string serving = "one";
+    for (int i = 0; i < (has_sanitizer() ? 4 : 20); ++i) {
+      const string next = serving == "one" ? "two" : "one";
+      builds.install("build_" + next);
+      const auto workers = server.workers();
+      std::atomic<bool> switched{false};
+      std::thread operating([&] { switched = builds.reload(); });
+      // At some moment of it.
+      ::usleep(static_cast<unsigned>(1000 * (i * 5 % 60)));
+      if (!workers.empty()) ::kill(workers[0], SIGKILL);
+      operating.join();
+      if (switched) serving = next;
+      for (int asked = 0; asked < 10; ++asked) {
+        CHECK_MESSAGE(body_of(server).starts_with(serving + " "), serving);
+      }
+      const auto deadline = std::chrono::steady_clock::now() + kPatience;
+      while (server.workers().size() != 2) {
+        REQUIRE(std::chrono::steady_clock::now() < deadline);
+        std::this_thread::yield();
+      }
+      for (int asked = 0; asked < 10; ++asked) {
+        CHECK_MESSAGE(body_of(server).starts_with(serving + " "), serving);
+      }
+    }
+  }
+
+  TEST_CASE("a request that runs for long ends on the generation it began on") {
+    const TemporaryFolder folder;
+    const Fifo entered(folder / "entered");
+    const Fifo gate(folder / "gate");
+    const Builds builds("gated");
+    Server server({.toml = builds.toml(kQuick, "name = \"app\"\nsettings = { entered = \"" +
+                                                   entered.path().string() + "\", gate = \"" +
+                                                   gate.path().string() + "\" }\n")});
+    Client client(server.tcp());
+    client.send(get("/?wait=1"));
+    entered.wait();
+    builds.install("build_two");
+    CHECK(builds.operate({"reload", "app", "--force"}).ending.status == 0);
+    CHECK(body_of(server).starts_with("two "));
+    CHECK(server.log().find("generation 1 is unloaded") == string::npos);
+    gate.put();
+    CHECK(client.read_response().status == 200);
+    CHECK(logs(server, {"generation 1 is"}));
+    CHECK(client.ask(get("/")).body.starts_with("two "));
+  }
+
+  TEST_CASE("SIGHUP takes what has changed, and leaves what has not") {
+    const Builds builds("build_one");
+    Server server({.toml = builds.toml()});
+    server.process().send_signal(SIGHUP);
+    CHECK(logs(server, {"SIGHUP"}));
+    builds.install("build_two");
+    server.process().send_signal(SIGHUP);
+    CHECK(logs(server, {"app app: generation 2 serves"}));
+    CHECK(body_of(server) == "two 1");
+    CHECK(builds.apps()[0]["generation"] == 2);
+  }
+
+  TEST_CASE("the configuration adds, moves and removes apps, all or none") {
+    const Builds builds("build_one");
+    Server server({.toml = builds.toml()});
+    const auto config = server.folder() / "sonicorn.toml";
+    Load load(server.tcp());
+    load.wait_for_more(10);
+    write_file(config, builds.toml() + app_entry("/echo", "echo"));
+    CHECK(builds.operate({"reload"}).ending.status == 0);
+    CHECK(body_of(server, "/echo?show=method") == "GET");
+    write_file(config, builds.toml() + app_entry("/elsewhere", "echo"));
+    CHECK(builds.operate({"reload"}).ending.status == 0);
+    CHECK(body_of(server, "/elsewhere?show=method") == "GET");
+    CHECK(body_of(server, "/echo").starts_with("one "));
+    // One part fails, so nothing changes.
+    write_file(config, builds.toml() + app_entry("/other", "echo") +
+                           app_entry("/broken", "start_fails", "name = \"broken\"\n"));
+    const Outcome broken = builds.operate({"reload"});
+    CHECK(broken.ending.status == 1);
+    CHECK(broken.errors.find("app broken: start failed") != string::npos);
+    CHECK(body_of(server, "/elsewhere?show=method") == "GET");
+    CHECK(body_of(server, "/other").starts_with("one "));
+    write_file(config, "workers = \"many\"\n" + builds.toml());
+    CHECK(builds.operate({"reload"}).ending.status == 1);
+    write_file(config, builds.toml());
+    CHECK(builds.operate({"reload"}).ending.status == 0);
+    CHECK(body_of(server, "/elsewhere").starts_with("one "));
+    check_nothing_lost(load);
+  }
+
+  TEST_CASE("state is handed over to the last increment, and no request is lost") {
+    const Builds builds("tally_one");
+    Server server({.toml = builds.toml(kQuick, "name = \"app\"\n")});
+    Load load(server.tcp(), 4);
+    const int times = has_sanitizer() ? 10 : 100;
+    for (int i = 0; i < times; ++i) REQUIRE(builds.reload());
+    check_nothing_lost(load);
+    CHECK(body_of(server) == std::to_string(load.answered() + 1));
+  }
+
+  TEST_CASE("a state that the new build does not know is a fresh start, which is told") {
+    const Builds builds("tally_one");
+    Server server({.toml = builds.toml(kQuick, "name = \"app\"\n")});
+    CHECK(body_of(server) == "1");
+    builds.install("tally_two");
+    const Outcome outcome = builds.operate({"reload", "app"});
+    CHECK(outcome.ending.status == 0);
+    CHECK(outcome.output.find("declined") != string::npos);
+    CHECK(body_of(server) == "1");
+    CHECK(logs(server, {"begins afresh", "tally/1"}));
+  }
+
+  TEST_CASE("an exclusive app never runs twice at once, and its requests wait") {
+    const TemporaryFolder folder;
+    const Builds builds("exclusive");
+    Server server({.toml = builds.toml(kQuick, "name = \"app\"\nsettings = { lock = \"" +
+                                                   (folder / "lock").string() + "\" }\n")});
+    Load load(server.tcp());
+    for (int i = 0; i < 10; ++i) REQUIRE(builds.reload());
+    // A build that does not start: the one before begins anew.
+    builds.install("build_no_start");
+    CHECK_FALSE(builds.operate({"reload", "app"}).ending.status == 0);
+    load.wait_for_more(10);
+    check_nothing_lost(load);
+    CHECK(std::filesystem::exists(folder / "lock"));
+  }
+
+  TEST_CASE("a rollback returns to the build before, and a commit ends that") {
+    const Builds builds("build_one");
+    Server server({.toml = builds.toml()});
+    CHECK(builds.operate({"rollback", "app"}).ending.status == 1);
+    builds.install("build_two");
+    CHECK(builds.reload());
+    CHECK(body_of(server).starts_with("two "));
+    CHECK(builds.operate({"rollback", "app"}).ending.status == 0);
+    CHECK(body_of(server).starts_with("one "));
+    CHECK(builds.reload());
+    CHECK(builds.operate({"commit", "app"}).ending.status == 0);
+    const Outcome late = builds.operate({"rollback", "app"});
+    CHECK(late.ending.status == 1);
+    CHECK(late.errors.find("no build before") != string::npos);
+    CHECK(body_of(server).starts_with("two "));
+  }
+
+  TEST_CASE("a new build that crashes a worker or fails its requests is left again") {
+    for (const string how : {"/crash", "/fail"}) {
+      CAPTURE(how);
+      const Builds builds("build_one");
+      Server server({.toml = builds.toml()});
+      server.expect_failure();
+      builds.install("build_two");
+      REQUIRE(builds.reload());
+      if (how == "/crash") {
+        CHECK_THROWS(ask(server.tcp(), get(how)));
+      } else {
+        for (int i = 0; i < 40; ++i) ask(server.tcp(), get(how));
+      }
+      CHECK(logs(server, {"generation 2 fails its probation"}));
+      CHECK(logs(server, {"app app: generation 3 serves"}));
+      CHECK(body_of(server).starts_with("one "));
+    }
+  }
+
+  TEST_CASE("SIGTERM during a reload ends in order") {
+    for (int i = 0; i < (has_sanitizer() ? 3 : 12); ++i) {
+      CAPTURE(i);
+      const Builds builds("build_one");
+      Server server({.toml = builds.toml()});
+      builds.install("build_two");
+      std::thread operating([&] { builds.operate({"reload", "app"}); });
+      ::usleep(static_cast<unsigned>(5000 * i));
+      CHECK(server.stop().status == 0);
+      operating.join();
+    }
+  }
+}
