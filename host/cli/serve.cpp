@@ -118,6 +118,8 @@ Command add_serve(CLI::App& root) {
       ->take_last();
   app->add_flag("--skip-broken", flags->skip_broken,
                 "Serve without apps that are refused, instead of not starting");
+  app->add_flag("--reload", flags->reload,
+                "Reload an app when its file has changed, once the new file is complete");
   add_operation(*app, *flags);
   app->add_option("--without", flags->without,
                   "Withhold this capability from all apps, as in --without bus or\n"

@@ -77,6 +77,7 @@ class Reader {
   void read_table(const toml::table& table, std::string_view prefix, const std::vector<Key>& keys);
   void read_root(const toml::table& root);
   void read_lifecycle(const toml::node& node, std::string_view key);
+  void read_reload(const toml::node& node, std::string_view key);
   void read_without(const toml::node& node, std::string_view key);
   // For one of the `known` words: `from` has its value, or nothing.
   template <class From, class Use>
@@ -260,6 +261,7 @@ void Reader::read_root(const toml::table& root) {
               {"health", [this](const auto& node, auto key) { read_health(node, key); }},
               {"limits", [this](const auto& node, auto key) { read_limits(node, key); }},
               {"lifecycle", [this](const auto& node, auto key) { read_lifecycle(node, key); }},
+              {"reload", [this](const auto& node, auto key) { read_reload(node, key); }},
               {"app", [this](const auto& node, auto key) { read_apps(node, key); }}});
 }
 
@@ -304,6 +306,23 @@ void Reader::read_lifecycle(const toml::node& node, std::string_view key) {
     keys.push_back({limit.name, time(limit.range, lifecycle.*limit.member)});
   }
   read_table(*node.as_table(), "lifecycle.", keys);
+}
+
+void Reader::read_reload(const toml::node& node, std::string_view key) {
+  if (!node.is_table()) return mistyped(node, key, "a table, which begins with [reload]");
+  Reload& reload = config_.reload;
+  const Read rate = [this, &reload](const toml::node& value, std::string_view name) {
+    const double share = value.is_number() ? value.value_or(-1.0) : -1.0;
+    if (!(share >= 0 && share <= 1)) return mistyped(value, name, "a number from 0 to 1");
+    reload.error_rate = share;
+  };
+  read_table(*node.as_table(), "reload.",
+             {{"automatic", apart(read_switch, reload.automatic)},
+              {"hold_time", time(kHoldTime, reload.hold_time)},
+              {"probation", time(kProbation, reload.probation)},
+              {"probation_requests",
+               count(kProbationRequests, [&reload](auto n) { reload.probation_requests = n; })},
+              {"error_rate", rate}});
 }
 
 template <class From, class Use>

@@ -91,6 +91,7 @@ std::string to_json(const Flags& flags) {
     for (const std::string& one : flags.*each.member) json[each.name].push_back(text_of(one));
   }
   json["skip_broken"] = flags.skip_broken;
+  json["reload"] = flags.reload;
   if (flags.check_owners) json["check_owners"] = *flags.check_owners;
   return json.dump();
 }
@@ -111,6 +112,7 @@ Flags flags_from_json(std::string_view text) {
     }
   }
   flags.skip_broken = json.value("skip_broken", false);
+  flags.reload = json.value("reload", false);
   if (json.contains("check_owners")) flags.check_owners = json["check_owners"].get<bool>();
   return flags;
 }

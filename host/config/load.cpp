@@ -158,6 +158,7 @@ void set_values(const Flags& flags, Loaded& loaded) {
   }
   if (flags.grace) take(parse_time("--grace", *flags.grace, kGrace), config.grace, loaded.errors);
   if (flags.skip_broken) config.skip_broken = true;
+  if (flags.reload) config.reload.automatic = true;
   if (flags.control) config.control = *flags.control;
   if (flags.health) {
     if (auto bind = parse_bind(*flags.health)) {

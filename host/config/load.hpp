@@ -36,6 +36,7 @@ struct Flags {
   std::optional<std::filesystem::path> pid_file;
   std::optional<bool> check_owners;
   bool skip_broken = false;  // true switches it on, also against the file
+  bool reload = false;       // the same of Reload::automatic
 };
 
 // A configuration, and all that is wrong with it. With errors, `config` is not to be used.

@@ -82,6 +82,10 @@ inline constexpr WorkersTime kWorkersTimes[] = {
      {std::chrono::milliseconds(0), std::chrono::hours(24 * 365)}},
 };
 
+inline constexpr TimeRange kHoldTime{std::chrono::milliseconds(0), std::chrono::hours(1)};
+inline constexpr TimeRange kProbation{std::chrono::seconds(0), std::chrono::hours(24 * 7)};
+inline constexpr CountRange kProbationRequests{0, 1'000'000'000'000};
+
 inline constexpr std::string_view kOverruns[] = {"abandon", "wait", "kill"};
 inline constexpr std::string_view kOverrunsAllowed = "\"abandon\", \"wait\" or \"kill\"";
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "app/build_child.hpp"
+#include "app/elf_image.hpp"
 #include "app/module.hpp"
 #include "process/run.hpp"
 
@@ -63,6 +64,8 @@ core::Result<KeptBuild> Builder::copy(const app::Build& build) {
   if (!copied) return copied.error();
   return kept(*std::move(copied));
 }
+
+bool is_whole(const std::string& content) { return app::ElfImage::parse(content).has_value(); }
 
 bool is_current(const app::Build& build) {
   if (!same_content(build.file, build.copy)) return false;

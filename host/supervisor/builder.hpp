@@ -46,6 +46,9 @@ class Builder {
   std::uint64_t last_ = 0;
 };
 
+// Whether the content of a file is that of a whole ELF file.
+bool is_whole(const std::string& content);
+
 // Whether the file of the build, and the libraries beside it, are still as they were copied.
 bool is_current(const app::Build& build);
 

@@ -161,6 +161,24 @@ void Supervisor::wish(ReloadWish wanted) {
   next_reload();
 }
 
+void Supervisor::watch_files() {
+  if (!config_.reload.automatic || stage_ != Stage::serving) return;
+  std::vector<std::filesystem::path> files;
+  for (const Served& served : served_) files.push_back(served.wanted.file);
+  file_watch_.watch(files);
+}
+
+void Supervisor::on_file_changed(const std::filesystem::path& file) {
+  for (const Served& served : served_) {
+    if (served.wanted.file != file) continue;
+    log::info("app {}: {} has changed", served.name, file.string());
+    return wish({.only = served.name,
+                 .reason = SONICORN_REASON_FILE_CHANGED,
+                 .message = {},
+                 .done = {}});
+  }
+}
+
 // One after the other, and not while a worker is exchanged for another.
 void Supervisor::next_reload() {
   if (reload_ != nullptr || wishes_.empty() || replacing_ || stage_ != Stage::serving) return;
@@ -468,6 +486,7 @@ void Supervisor::end_reload() {
   if (stage_ == Stage::serving) notifier_.ready("serving, after a reload");
   for (const auto& done : over->wish.done) done(result);
   watch_probation();
+  watch_files();
   replace_next();
   next_reload();
 }

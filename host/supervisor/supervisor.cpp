@@ -47,7 +47,9 @@ Supervisor::Supervisor(Order order)
       config_(order_.config),
       hooks_(io_, children_, config_.hooks),
       notifier_(Notifier::from_environment()),
-      quarantine_(config_.workers) {
+      quarantine_(config_.workers),
+      file_watch_(
+          io_, [this](const std::filesystem::path& file) { on_file_changed(file); }, &is_whole) {
   // The workers may be somebody else then, and the rule is that of who started the server.
   order_.flags.check_owners = config_.check_owners;
 }
@@ -250,6 +252,7 @@ void Supervisor::begin_stop(std::uint32_t reason, int signal, const std::string&
   for (worker::ListeningSocket& socket : sockets_) socket.let_go();
   for (const auto& slot : slots_) slot->timer.cancel();
   probation_timer_.cancel();
+  file_watch_.stop();
   for (const ReloadWish& each : std::exchange(wishes_, {})) {
     for (const auto& done : each.done) {
       done({{"ok", false}, {"error", "the server is stopping"}});

@@ -20,6 +20,7 @@
 #include "supervisor/backoff.hpp"
 #include "supervisor/builder.hpp"
 #include "supervisor/control.hpp"
+#include "supervisor/file_watch.hpp"
 #include "supervisor/hooks.hpp"
 #include "supervisor/merge.hpp"
 #include "supervisor/pid_file.hpp"
@@ -100,6 +101,8 @@ class Supervisor final : public Control {
   Json builds_of_workers() const;
   void wish(ReloadWish wanted);
   void next_reload();
+  void watch_files();
+  void on_file_changed(const std::filesystem::path& file);
   std::string plan_reload();
   bool gets_new_build(const Reload::App& app, bool is_new) const;
   void make_builds();
@@ -218,6 +221,7 @@ class Supervisor final : public Control {
   std::deque<ReloadWish> wishes_;
   std::unique_ptr<Reload> reload_;  // null: nothing is being changed
   boost::asio::steady_timer probation_timer_{io_};
+  FileWatch file_watch_;
 };
 
 }  // namespace sonicorn::supervisor

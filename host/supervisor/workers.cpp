@@ -219,6 +219,7 @@ void Supervisor::announce() {
   tell(config::Hook::when_ready, {{"addresses", urls}, {"workers", slots_.size()}});
   notifier_.ready(fmt::format("serving with {} worker(s)", slots_.size()));
   watch_limits();
+  watch_files();
   next_reload();
 }
 

@@ -440,4 +440,33 @@ TEST_SUITE("reload") {
       operating.join();
     }
   }
+
+  TEST_CASE("a file that changes is reloaded once it is complete, however it is written") {
+    const Builds builds("build_one");
+    Server server({.toml = builds.toml(), .arguments = {"--reload"}});
+    CHECK(body_of(server) == "one 1");
+    builds.install("build_two");
+    CHECK(logs(server, {"app app: generation 2 serves"}));
+    CHECK(body_of(server) == "two 1");
+    // In place and in pieces.
+    const string one = read_file(fixture("build_one"));
+    {
+      std::ofstream stream(builds.file(), std::ios::binary);
+      stream << one.substr(0, one.size() / 2) << std::flush;
+      ::usleep(600'000);  // a linker that takes its time
+      CHECK(body_of(server) == "two 2");
+      stream << one.substr(one.size() / 2);
+    }
+    CHECK(logs(server, {"app app: generation 3 serves"}));
+    CHECK(body_of(server) == "one 1");
+    CHECK(server.log().find("nothing was reloaded") == string::npos);
+    // One that stays broken is told of, and the old build serves.
+    write_file(builds.file(), "no app");
+    CHECK(logs(server, {"nothing was reloaded", "ELF"}));
+    CHECK(body_of(server) == "one 2");
+    std::filesystem::remove(builds.file());
+    builds.install("build_two");
+    CHECK(logs(server, {"app app: generation 4 serves"}));
+    CHECK(body_of(server) == "two 1");
+  }
 }
