@@ -19,7 +19,11 @@ namespace {
 constexpr std::string_view kDescription =
     "Sonicorn serves apps that are shared objects: compile a function, serve the file.";
 
-constexpr std::string_view kFooter = R"(A first app, from nothing to an answer:
+constexpr std::string_view kFooter = R"(A first app, from nothing to a page that follows each change of its source:
+  sonicorn new hello
+  sonicorn dev hello                 (then: http://127.0.0.1:8000/ in a browser)
+
+The same by hand:
   cat > hello.c <<'END'
   #include <sonicorn/sonicorn.h>
   SONICORN_ABI_MARK;
@@ -36,6 +40,7 @@ constexpr std::string_view kFooter = R"(A first app, from nothing to an answer:
 
 Where to look next:
   sonicorn serve --help     every flag, with its default
+  sonicorn dev --help       what is built when, and what the browser shows
   README.md                 the configuration file, the limits, what an app may ask of the server
   plugin-sdk/include        the interface of apps, one small header per subject
 

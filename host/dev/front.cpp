@@ -64,8 +64,7 @@ class Front::Impl : public std::enable_shared_from_this<Front::Impl> {
  public:
   class Session;
 
-  Impl(asio::io_context& io, int descriptor, std::string upstream)
-      : io_(io), acceptor_(io), pause_(io), upstream_(std::move(upstream)) {
+  Impl(asio::io_context& io, int descriptor) : io_(io), acceptor_(io), pause_(io) {
     acceptor_.assign(Tcp::v4(), descriptor);
   }
 
@@ -82,7 +81,6 @@ class Front::Impl : public std::enable_shared_from_this<Front::Impl> {
   asio::io_context& io_;
   Tcp::acceptor acceptor_;
   asio::steady_timer pause_;
-  std::string upstream_;
   Situation situation_;
   std::int64_t run_ = std::chrono::system_clock::now().time_since_epoch().count();
   unsigned number_ = 0;
@@ -194,7 +192,7 @@ void Front::Impl::Session::answer() {
   version_ = front_->version();
   if (answer_own(std_view(request_.target()))) return;
   const Situation& situation = front_->situation_;
-  if (situation.is_serving) return forward();
+  if (!situation.upstream.empty()) return forward();
   send_notice(situation.status, situation.title, situation.text);
 }
 
@@ -256,7 +254,7 @@ void Front::Impl::Session::forward() {
                      std_view(request_.target()), lines_of(request_), request_.body());
   watch_client();
   upstream_.async_connect(
-      asio::local::stream_protocol::endpoint(front_->upstream_),
+      asio::local::stream_protocol::endpoint(front_->situation_.upstream),
       [self = shared_from_this()](error_code connected) {
         if (connected) {
           return self->send_notice(503, "The server is not there",
@@ -364,8 +362,7 @@ void Front::Impl::Session::send_and_close(std::string bytes) {
                     [self = shared_from_this()](error_code, std::size_t) { self->close(); });
 }
 
-Front::Front(asio::io_context& io, int descriptor, std::string upstream)
-    : impl_(std::make_shared<Impl>(io, descriptor, std::move(upstream))) {
+Front::Front(asio::io_context& io, int descriptor) : impl_(std::make_shared<Impl>(io, descriptor)) {
   impl_->accept();
 }
 

@@ -8,8 +8,8 @@ namespace sonicorn::dev {
 
 // What the browser is to see.
 struct Situation {
-  // The apps' own answers; else a notice in place of each.
-  bool is_serving = false;
+  // The Unix socket of the server whose answers it gets; empty: a notice in place of each.
+  std::string upstream = {};
   // Of the notice.
   unsigned status = 503;
   std::string title = {};
@@ -21,9 +21,8 @@ struct Situation {
 // notice while the app cannot be served. For the thread of `io`.
 class Front {
  public:
-  // Accepts on `descriptor`, a listening TCP socket, which it takes. `upstream` is the server's
-  // Unix socket.
-  Front(boost::asio::io_context& io, int descriptor, std::string upstream);
+  // Accepts on `descriptor`, a listening TCP socket, which it takes.
+  Front(boost::asio::io_context& io, int descriptor);
   ~Front();
   Front(const Front&) = delete;
   Front& operator=(const Front&) = delete;

@@ -35,8 +35,8 @@ using boost::system::error_code;
 
 // For what is to end in order; then it is killed.
 constexpr std::chrono::seconds kPatience{15};
-// A server that lives for less is not started again by itself.
-constexpr std::chrono::seconds kShortLife{1};
+// A server that dies more often on one build is not started again by itself.
+constexpr int kMostDeaths = 3;
 
 template <class... Args>
 void say(fmt::format_string<Args...> format, Args&&... args) {
@@ -111,7 +111,7 @@ class Loop {
                  .on_end = [this](const std::string& how,
                                   const std::string& words) { on_server_end(how, words); }}),
         watcher_(io_, folder, build_folder, [this](const fs::path& file) { on_change(file); }),
-        front_(io_, ::fcntl(socket.descriptor(), F_DUPFD_CLOEXEC, 3), server_.requests_socket()) {}
+        front_(io_, ::fcntl(socket.descriptor(), F_DUPFD_CLOEXEC, 3)) {}
 
   core::Result<void> start() {
     if (auto opened = server_.open(); !opened) return opened;
@@ -140,7 +140,8 @@ class Loop {
   void reload();
   void on_answer(const Server::Answer& answer);
   void serve(std::string_view what);
-  void tell(unsigned status, const std::string& title, const std::string& text);
+  void tell(const std::string& title, const std::string& text);
+  void show_failure(const std::string& title, const std::string& text);
   void next();
   void end();
   void kill_all();
@@ -165,6 +166,7 @@ class Loop {
   std::vector<BuiltApp> built_;
   std::vector<BuiltApp> served_;  // what the server took
   std::chrono::milliseconds build_time_{0};
+  int deaths_ = 0;  // of the server, unasked for, on this build
 };
 
 void Loop::await_signal() {
@@ -201,14 +203,15 @@ void Loop::build() {
 void Loop::on_built(BuildEnd end) {
   if (is_ending_) return end_when_alone();
   if (!end.ok) {
-    tell(500, end.title, end.output);
+    tell(end.title, end.output);
     return next();
   }
   build_time_ = end.time;
+  deaths_ = 0;
   if (end.output.find("warning: ") != std::string::npos) fmt::print(stderr, "{}", end.output);
   built_ = built_apps(build_folder_);
   if (built_.empty()) {
-    tell(500, "The build makes no app",
+    tell("The build makes no app",
          "No target of it is an app. Write sonicorn_add_app(NAME SOURCE) in CMakeLists.txt.\n");
     return next();
   }
@@ -230,7 +233,7 @@ void Loop::start_server() {
   }
   served_.clear();
   if (auto started = server_.start(mounted(built_)); !started) {
-    tell(500, "The server does not start", started.error().message);
+    tell("The server does not start", started.error().message);
     next();
   }
 }
@@ -248,7 +251,9 @@ void Loop::on_server_end(const std::string& how, const std::string& words) {
     case Step::stopping:
       return start_server();
     case Step::starting:
-      tell(500, "The app cannot be served", words);
+      // The terminal has its words already.
+      say("the app cannot be served");
+      show_failure("The app cannot be served", words);
       return next();
     case Step::idle:
       break;
@@ -256,9 +261,9 @@ void Loop::on_server_end(const std::string& how, const std::string& words) {
       // What comes next finds out.
       return;
   }
-  if (server_.is_ready() && server_.age() < kShortLife) {
-    tell(500, fmt::format("The server ended at once ({})", how), words);
-    return;
+  if (++deaths_ > kMostDeaths) {
+    say("the server ended again ({}); it is started after the next change", how);
+    return show_failure(fmt::format("The server ended again and again ({})", how), words);
   }
   say("the server ended ({}); it is started again", how);
   start_server();
@@ -281,7 +286,7 @@ void Loop::on_answer(const Server::Answer& answer) {
     step_ = Step::stopping;
     server_.send_signal(SIGTERM);
   } else {
-    tell(500, "The server keeps the build before", answer.why_not);
+    tell("The server keeps the build before", answer.why_not);
     next();
   }
 }
@@ -291,13 +296,17 @@ void Loop::serve(std::string_view what) {
   if (what == "nothing new" && is_shown_) return say("{}", what);
   say("built in {}, {}: {}", seconds(build_time_), what, url_);
   is_shown_ = true;
-  front_.show({.is_serving = true});
+  front_.show({.upstream = server_.requests_socket()});
 }
 
-void Loop::tell(unsigned status, const std::string& title, const std::string& text) {
+void Loop::tell(const std::string& title, const std::string& text) {
   say("{}\n{}{}", title, text, text.ends_with('\n') ? "" : "\n");
+  show_failure(title, text);
+}
+
+void Loop::show_failure(const std::string& title, const std::string& text) {
   is_shown_ = false;
-  front_.show({.status = status, .title = title, .text = text});
+  front_.show({.status = 500, .title = title, .text = text});
 }
 
 void Loop::next() {

@@ -8,8 +8,6 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "admin/client.hpp"
-
 namespace sonicorn::dev {
 namespace {
 
@@ -21,7 +19,9 @@ constexpr unsigned kNotFound = 404;
 // Seconds; whoever develops does not wait for requests that hang.
 constexpr const char* kGrace = "3";
 
-Server::Answer answer_of(const core::Result<admin::Reply>& reply) {
+}  // namespace
+
+Server::Answer Server::answer_of(const core::Result<admin::Reply>& reply) {
   if (!reply) return {.why_not = reply.error().message};
   if (reply->status == 200) return {.ok = true};
   if (reply->status == kNotFound) return {.knows_reload = false};
@@ -29,8 +29,6 @@ Server::Answer answer_of(const core::Result<admin::Reply>& reply) {
   const bool has_error = json.is_object() && json.contains("error") && json["error"].is_string();
   return {.why_not = has_error ? json["error"].get<std::string>() : reply->body};
 }
-
-}  // namespace
 
 Server::Server(boost::asio::io_context& io, process::Children& children,
                std::filesystem::path folder, Listener listener)
@@ -59,6 +57,7 @@ core::Result<void> Server::open() {
 }
 
 core::Result<void> Server::start(const std::vector<std::string>& apps) {
+  ++starts_;
   process::SpawnRequest request;
   request.file = process::own_executable();
   request.argv = {"sonicorn",  "serve",
@@ -85,10 +84,6 @@ core::Result<void> Server::start(const std::vector<std::string>& apps) {
   if (!command) return command.error();
   command_ = *std::move(command);
   return {};
-}
-
-std::chrono::steady_clock::duration Server::age() const {
-  return std::chrono::steady_clock::now() - ready_since_;
 }
 
 void Server::reload(std::function<void(const Answer&)> done) {
@@ -119,7 +114,6 @@ void Server::on_word(std::string_view word) {
     return;
   }
   is_ready_ = true;
-  ready_since_ = std::chrono::steady_clock::now();
   listener_.on_ready();
 }
 

@@ -3,7 +3,6 @@
 #include <array>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/datagram_protocol.hpp>
-#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -12,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "admin/client.hpp"
 #include "core/result.hpp"
 #include "dev/command.hpp"
 #include "process/child.hpp"
@@ -36,16 +36,16 @@ class Server {
   // Opens the socket on which a server says that it is ready. Error: host.dev_socket.
   core::Result<void> open();
 
-  // Where it answers requests.
-  std::string requests_socket() const { return folder_ / "requests.sock"; }
+  // Where it answers requests. Each start has its own: what is left of a server that was killed
+  // may listen on its socket for a while.
+  std::string requests_socket() const {
+    return folder_ / ("requests-" + std::to_string(starts_) + ".sock");
+  }
 
   // Starts it. `apps` are [MOUNT=]FILE. REQUIRES: not is_running(). Error: host.child_not_run.
   core::Result<void> start(const std::vector<std::string>& apps);
   bool is_running() const { return command_ != nullptr; }
   bool is_ready() const { return is_ready_; }
-
-  // How long it has been ready.
-  std::chrono::steady_clock::duration age() const;
 
   // What a server says to being asked to load its apps again.
   struct Answer {
@@ -53,6 +53,8 @@ class Server {
     bool knows_reload = true;
     std::string why_not = {};
   };
+  static Answer answer_of(const core::Result<admin::Reply>& reply);
+
   // Asks it; `done` is called once, on the thread of `io`. REQUIRES: no other one on its way.
   void reload(std::function<void(const Answer&)> done);
 
@@ -70,8 +72,8 @@ class Server {
   boost::asio::local::datagram_protocol::socket words_;
   std::array<char, 4096> word_{};
   std::shared_ptr<Command> command_;
+  unsigned starts_ = 0;
   bool is_ready_ = false;
-  std::chrono::steady_clock::time_point ready_since_;
   std::string said_;
   std::jthread asker_;
 };
