@@ -1,4 +1,3 @@
-#include <cstdlib>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,8 +16,9 @@ constexpr std::chrono::minutes kBuildTime{8};
 
 Outcome run(const TemporaryFolder& folder, std::vector<string> arguments,
             std::chrono::milliseconds limit = kPatience) {
-  Process process(std::move(arguments),
-                  {{"CMAKE_CXX_COMPILER_LAUNCHER", ""}, {"CMAKE_PREFIX_PATH", ""}}, folder.path());
+  // Looks for the program in PATH.
+  arguments.insert(arguments.begin(), "/usr/bin/env");
+  Process process(std::move(arguments), {}, folder.path());
   const auto ending = process.wait(limit);
   REQUIRE(ending.has_value());
   return {*ending, process.output(), process.errors()};
@@ -84,7 +84,9 @@ TEST_SUITE("new") {
     CHECK_FALSE(std::filesystem::exists(folder / "hello/CMakeLists.txt"));
   }
 
-  TEST_CASE("what is written builds as it is, and its own test passes") {
+  // Once is enough: a project is no other for a server with sanitizers.
+  TEST_CASE("what is written builds as it is, and its own test passes" *
+            doctest::skip(has_sanitizer())) {
     for (const string language : {"c", "cpp"}) {
       CAPTURE(language);
       const TemporaryFolder folder;
