@@ -5,6 +5,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 #include <cstdio>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -16,8 +17,13 @@ using Json = nlohmann::json;
 
 constexpr std::size_t kMostWords = 16 * 1024;
 constexpr unsigned kNotFound = 404;
-// Seconds; whoever develops does not wait for requests that hang.
-constexpr const char* kGrace = "3";
+// Whoever develops an app lets it crash as often as it likes, and waits for no request that hangs.
+constexpr std::string_view kConfiguration = R"(grace = 3
+
+[workers]
+crashes = 1000000
+backoff_most = 0.5
+)";
 
 }  // namespace
 
@@ -52,6 +58,14 @@ core::Result<void> Server::open() {
                                         "short path that you may write to",
                                         path, error.message()));
   }
+  std::ofstream configuration(folder_ / "dev.toml");
+  configuration << kConfiguration;
+  configuration.close();
+  if (!configuration) {
+    return core::host_error(
+        "host.dev_socket",
+        fmt::format("{}: no file can be written there; see that there is room", folder_.string()));
+  }
   await_word();
   return {};
 }
@@ -63,7 +77,7 @@ core::Result<void> Server::start(const std::vector<std::string>& apps) {
   request.argv = {"sonicorn",  "serve",
                   "--bind",    "unix:" + requests_socket(),
                   "--control", folder_ / "control.sock",
-                  "--grace",   kGrace};
+                  "-c",        folder_ / "dev.toml"};
   request.argv.insert(request.argv.end(), apps.begin(), apps.end());
   request.environment = {{"NOTIFY_SOCKET", folder_ / "notify.sock"}};
   said_.clear();

@@ -33,7 +33,8 @@ class Server {
   Server(boost::asio::io_context& io, process::Children& children, std::filesystem::path folder,
          Listener listener);
 
-  // Opens the socket on which a server says that it is ready. Error: host.dev_socket.
+  // Opens the socket on which a server says that it is ready, and writes its configuration. Error:
+  // host.dev_socket.
   core::Result<void> open();
 
   // Where it answers requests. Each start has its own: what is left of a server that was killed

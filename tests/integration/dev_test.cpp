@@ -203,6 +203,20 @@ TEST_SUITE("dev") {
     CHECK(project.servers() != servers);
   }
 
+  TEST_CASE("an app that crashes more often than a server bears comes back when it is mended") {
+    Project project;
+    write_file(project.source(),
+               replaced(project.text(), "return SONICORN_DECLINED;", "__builtin_trap();"));
+    project.start();
+    project.first_version();
+    for (int crash = 0; crash < 7; ++crash) CHECK(project.page("/crash").status == 502);
+    CHECK(project.page().status == 200);
+
+    write_file(project.source(), project.text());
+    project.next_version();
+    CHECK(project.page("/crash").status == 404);
+  }
+
   TEST_CASE("a folder without a project, and an address that no browser opens, are refused") {
     const TemporaryFolder folder;
     const Outcome missing = run_sonicorn({"dev", folder.path()});
