@@ -19,7 +19,8 @@ namespace {
 constexpr std::string_view kDescription =
     "Sonicorn serves apps that are shared objects: compile a function, serve the file.";
 
-constexpr std::string_view kFooter = R"(A first app, from nothing to a page that follows each change of its source:
+constexpr std::string_view kFooter =
+    R"(A first app, from nothing to a page that follows each change of its source:
   sonicorn new hello
   sonicorn dev hello                 (then: http://127.0.0.1:8000/ in a browser)
 

@@ -38,9 +38,12 @@ constexpr std::chrono::seconds kPatience{15};
 // A server that dies more often on one build is not started again by itself.
 constexpr int kMostDeaths = 3;
 
+// A terminal that is gone must not keep anything from its end, so nothing here throws.
+void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
+
 template <class... Args>
 void say(fmt::format_string<Args...> format, Args&&... args) {
-  fmt::print(stderr, "sonicorn dev: {}\n", fmt::format(format, std::forward<Args>(args)...));
+  print(fmt::format("sonicorn dev: {}\n", fmt::format(format, std::forward<Args>(args)...)));
 }
 
 std::string seconds(std::chrono::milliseconds time) {
@@ -208,7 +211,7 @@ void Loop::on_built(BuildEnd end) {
   }
   build_time_ = end.time;
   deaths_ = 0;
-  if (end.output.find("warning: ") != std::string::npos) fmt::print(stderr, "{}", end.output);
+  if (end.output.find("warning: ") != std::string::npos) print(end.output);
   built_ = built_apps(build_folder_);
   if (built_.empty()) {
     tell("The build makes no app",
@@ -337,7 +340,7 @@ void Loop::end_when_alone() {
 }
 
 int fail(const core::Error& error) {
-  fmt::print(stderr, "{}\n", error.message);
+  print(error.message + "\n");
   return 1;
 }
 

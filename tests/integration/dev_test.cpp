@@ -188,6 +188,11 @@ TEST_SUITE("dev") {
     write_file(project.source(), project.text());
     project.next_version();
     CHECK(has(project.page(), "<h1>Hello from hi</h1>"));
+
+    // And now that there is one that serves.
+    write_file(project.source(), refused);
+    project.next_version();
+    CHECK(has(project.page(), "time_machine/1"));
   }
 
   TEST_CASE("a server that dies is named and started again") {

@@ -88,6 +88,9 @@ class Stage {
     });
   }
 
+  // What it was told is the test's to read from then on.
+  void await_server() { server_.join(); }
+
   Tcp::socket connect(std::string_view request) {
     Tcp::socket socket(client_io_);
     socket.connect(listener_.local_endpoint());
@@ -193,6 +196,7 @@ TEST_CASE("a request reaches the server with its body, and without what the fron
   const std::string answer = stage.ask(
       "POST /a HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\nIf-None-Match: \"1\"\r\n"
       "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+  stage.await_server();
   CHECK(answer.starts_with("HTTP/1.1 201 Created\r\n"));
   CHECK(head.starts_with("POST /a HTTP/1.1\r\n"));
   CHECK(has(head, "Host: x\r\n"));
