@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-layers=(core process config app routing http worker conformance supervisor admin cli)
+layers=(core process config app routing http worker conformance supervisor admin dev cli)
 broken=0
 
 level_of() {
@@ -42,8 +42,8 @@ while IFS=: read -r file line header; do
     report "$file:$line" "$folder includes $header, which lies above it"
   elif [[ $header != */* && -e ${file%/*}/$header ]]; then
     report "$file:$line" "name $header from host/, as in \"$folder/$header\""
-  elif [[ $header == boost/beast/* && $folder != http && $folder != admin ]]; then
-    report "$file:$line" "only host/http, and host/admin for the operator, use Beast"
+  elif [[ $header == boost/beast/* && $folder != http && $folder != admin && $folder != dev ]]; then
+    report "$file:$line" "only host/http, host/admin for the operator and host/dev for the developer use Beast"
   fi
 done < <(includes host)
 

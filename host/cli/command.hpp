@@ -20,6 +20,8 @@ struct Command {
   std::function<int()> run;
 };
 
+Command add_new(CLI::App& root);
+Command add_dev(CLI::App& root);
 Command add_serve(CLI::App& root);
 Command add_inspect(CLI::App& root);
 Command add_call(CLI::App& root);

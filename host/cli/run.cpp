@@ -19,7 +19,12 @@ namespace {
 constexpr std::string_view kDescription =
     "Sonicorn serves apps that are shared objects: compile a function, serve the file.";
 
-constexpr std::string_view kFooter = R"(A first app, from nothing to an answer:
+constexpr std::string_view kFooter =
+    R"(A first app, from nothing to a page that follows each change of its source:
+  sonicorn new hello
+  sonicorn dev hello                 (then: http://127.0.0.1:8000/ in a browser)
+
+The same by hand:
   cat > hello.c <<'END'
   #include <sonicorn/sonicorn.h>
   SONICORN_ABI_MARK;
@@ -36,6 +41,7 @@ constexpr std::string_view kFooter = R"(A first app, from nothing to an answer:
 
 Where to look next:
   sonicorn serve --help     every flag, with its default
+  sonicorn dev --help       what is built when, and what the browser shows
   README.md                 the configuration file, the limits, what an app may ask of the server
   plugin-sdk/include        the interface of apps, one small header per subject
 
@@ -116,11 +122,12 @@ int run_command(int argc, const char* const* argv) {
   root.footer(std::string(kFooter));
   // In the order in which they are listed.
   const Command commands[] = {
-      add_serve(root),       add_inspect(root),        add_call(root),         add_check(root),
-      add_status(root),      add_apps(root),           add_workers(root),      add_drain(root),
-      add_stop(root),        add_restart_worker(root), add_unquarantine(root), add_reload(root),
-      add_rollback(root),    add_commit(root),         add_make_build(root),   add_trial_load(root),
-      add_check_child(root), add_worker(root),         add_crash_report(root)};
+      add_new(root),        add_dev(root),        add_serve(root),          add_inspect(root),
+      add_call(root),       add_check(root),      add_status(root),         add_apps(root),
+      add_workers(root),    add_reload(root),     add_rollback(root),       add_commit(root),
+      add_drain(root),      add_stop(root),       add_restart_worker(root), add_unquarantine(root),
+      add_make_build(root), add_trial_load(root), add_check_child(root),    add_worker(root),
+      add_crash_report(root)};
   try {
     root.parse(argc, argv);
   } catch (const CLI::Success& success) {
