@@ -8,14 +8,19 @@
 namespace sonicorn::app {
 namespace {
 
-constexpr std::array<std::string_view, 13> kServer = {
-    SONICORN_CAPABILITY_SHUTDOWN,   SONICORN_CAPABILITY_DRAIN,
-    SONICORN_CAPABILITY_RELOAD,     SONICORN_CAPABILITY_STATE,
-    SONICORN_CAPABILITY_REQUEST_EVENTS,
-    SONICORN_CAPABILITY_EVENTS,     SONICORN_CAPABILITY_LOG,
-    SONICORN_CAPABILITY_METRICS,    SONICORN_CAPABILITY_TIMER,
-    SONICORN_CAPABILITY_BACKGROUND, SONICORN_CAPABILITY_BUS,
-    SONICORN_CAPABILITY_CONTROL,    SONICORN_CAPABILITY_THREAD_CHECK};
+constexpr std::array<std::string_view, 13> kServer = {SONICORN_CAPABILITY_SHUTDOWN,
+                                                      SONICORN_CAPABILITY_DRAIN,
+                                                      SONICORN_CAPABILITY_RELOAD,
+                                                      SONICORN_CAPABILITY_STATE,
+                                                      SONICORN_CAPABILITY_REQUEST_EVENTS,
+                                                      SONICORN_CAPABILITY_EVENTS,
+                                                      SONICORN_CAPABILITY_LOG,
+                                                      SONICORN_CAPABILITY_METRICS,
+                                                      SONICORN_CAPABILITY_TIMER,
+                                                      SONICORN_CAPABILITY_BACKGROUND,
+                                                      SONICORN_CAPABILITY_BUS,
+                                                      SONICORN_CAPABILITY_CONTROL,
+                                                      SONICORN_CAPABILITY_THREAD_CHECK};
 
 constexpr std::array<std::string_view, 8> kCall = {
     SONICORN_CAPABILITY_SHUTDOWN,       SONICORN_CAPABILITY_DRAIN,

@@ -1,7 +1,5 @@
 #include "app/generation.hpp"
 
-#include <dlfcn.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -78,6 +76,7 @@ Generation::Generation(Module module, Traits traits, ServerView::Facts facts, Se
       lifecycle_(traits_.name) {
   lifecycle_.post([this] {
     set_thread_role(SONICORN_THREAD_LIFECYCLE);
+    note_own_thread();
     context_ = std::make_unique<CallContext>(SONICORN_SCOPE_APP, SONICORN_THREAD_LIFECYCLE);
     services_.watchdog.watch_requests(*context_, services_.limits.call_time);
   });
@@ -94,12 +93,19 @@ Generation::~Generation() {
 }
 
 Unloading Generation::retire(std::unique_ptr<Generation> generation) {
-  const std::filesystem::path path = generation->module_.path();
+  const std::filesystem::path file = generation->module_.path();
+  const std::vector<core::AddressRange> code = generation->module_.code();
+  if (std::string why = reason_to_keep(code, file, generation->traits_.threads_before);
+      !why.empty()) {
+    // Its lifecycle thread waits on; the code must stay.
+    [[maybe_unused]] const Generation* const kept = generation.release();
+    return {false, std::move(why)};
+  }
+  const std::string pinned_by = generation->traits_.pinned_by;
   generation.reset();
-  void* const still = ::dlopen(path.c_str(), RTLD_NOLOAD | RTLD_NOW);
-  if (still == nullptr) return {true, {}};
-  ::dlclose(still);
-  return {false, "the loader keeps it mapped"};
+  if (!is_loaded(file)) return {true, {}};
+  return {false, pinned_by.empty() ? "thread_local objects of it wait for the end of their threads"
+                                   : pinned_by};
 }
 
 // Runs on the lifecycle thread, and blocks it as long as the app does.

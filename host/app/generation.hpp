@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -66,7 +67,9 @@ class Generation final : private AppServices {
     bool blocking = true;  // handlers run on the pool
     bool serial = false;   // never two calls at once
     config::Overrun overrun = config::Overrun::abandon;
-    std::string build_id = {};  // of the code; empty when it has none
+    std::string build_id = {};            // of the code; empty when it has none
+    std::string pinned_by = {};           // why the code cannot be unloaded, as its file tells
+    std::set<pid_t> threads_before = {};  // of the process, before the code was loaded
   };
   using Done = std::function<void(Outcome)>;
 
@@ -75,7 +78,8 @@ class Generation final : private AppServices {
   // Joins the lifecycle thread and unloads the code. REQUIRES: no call under way, not is_stuck(),
   // and it was shut down or never started.
   ~Generation();
-  // Destroys it, and says what became of its code. REQUIRES as above.
+  // Destroys it, and says what became of its code, which is kept where its unload would be a crash.
+  // REQUIRES as above.
   static Unloading retire(std::unique_ptr<Generation> generation);
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;

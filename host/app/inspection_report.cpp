@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/inspection.hpp"
+#include "app/unloading.hpp"
 
 namespace sonicorn::app {
 namespace {
@@ -85,6 +86,7 @@ std::string to_json(const Inspection& inspection) {
       {"blocking", inspection.blocking},
       {"overlap", name_of(inspection.overlap)},
       {"state_schema", inspection.state_schema},
+      {"unloadable", predicted_pin(inspection).empty()},
       {"hazards", std::move(hazards)},
       {"warnings", inspection.warnings},
       {"loadable", inspection.loadable()},
@@ -111,6 +113,8 @@ std::string to_text(const Inspection& inspection) {
                              ? "exclusive: never two generations at once"
                              : "allowed");
   if (!inspection.state_schema.empty()) report.line("state schema", inspection.state_schema);
+  const std::string pin = predicted_pin(inspection);
+  report.line("unloads", pin.empty() ? "yes, unless it leaves something behind" : "no: " + pin);
   report.attributes(inspection.attributes);
 
   std::vector<std::string> hazards;

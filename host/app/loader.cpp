@@ -53,6 +53,7 @@ core::Result<std::unique_ptr<Generation>> load_generation(const config::App& wan
                                                           std::uint64_t number) {
   const Inspection& inspection = build.inspection;
   const std::string name = name_of(wanted, inspection);
+  std::set<pid_t> threads_before = threads_of_process();
   // Constructors of the app run on this thread.
   core::use_alternate_stack();
   const core::PlaceHere here({name, inspection.build_id, number, "its load"});
@@ -66,7 +67,9 @@ core::Result<std::unique_ptr<Generation>> load_generation(const config::App& wan
                          .blocking = inspection.blocking,
                          .serial = inspection.threads == Threads::serial,
                          .overrun = wanted.overrun.value_or(config.lifecycle.overrun),
-                         .build_id = inspection.build_id},
+                         .build_id = inspection.build_id,
+                         .pinned_by = predicted_pin(inspection),
+                         .threads_before = std::move(threads_before)},
       ServerView::Facts{.app_name = name, .mount = mount_of(wanted), .settings = wanted.settings},
       services);
 }

@@ -199,8 +199,8 @@ core::Error ended_by_signal(int number, const std::string& file, const fs::path&
 
 }  // namespace
 
-core::Result<void> trial_verdict(int status, std::string_view answer,
-                                 const fs::path& executable, const fs::path& original) {
+core::Result<void> trial_verdict(int status, std::string_view answer, const fs::path& executable,
+                                 const fs::path& original) {
   const std::string file = original.filename().string();
   if (WIFSIGNALED(status)) {
     return ended_by_signal(WTERMSIG(status), file, original, executable);
@@ -220,9 +220,10 @@ core::Result<void> trial_verdict(int status, std::string_view answer,
 core::Error loads_too_long(const fs::path& original, std::chrono::milliseconds limit) {
   return core::app_error(
       "app.constructor_hangs",
-      fmt::format("{} did not finish loading within {}: a constructor of a static object hangs or is "
-                  "slow; do that work in the attribute start, or raise load_time",
-                  original.filename().string(), shown(limit)));
+      fmt::format(
+          "{} did not finish loading within {}: a constructor of a static object hangs or is "
+          "slow; do that work in the attribute start, or raise load_time",
+          original.filename().string(), shown(limit)));
 }
 
 core::Result<void> trial_load(const fs::path& server_executable, const fs::path& private_copy,

@@ -185,6 +185,11 @@ void show_apps(const Json& apps) {
     }
     if (declares.empty()) continue;
     fmt::print("\n{} declares {}\n", text_of(app, "name"), declares);
+    for (const Json& each : app.value("retired", Json::array())) {
+      fmt::print("generation {} of {} in worker {}: {}\n", text_of(each, "generation"),
+                 text_of(app, "name"), text_of(each, "worker"),
+                 each.value("gone", false) ? "unloaded" : "pinned: " + text_of(each, "cause"));
+    }
     if (const auto text = negotiated(app, "requires"); !text.empty()) {
       fmt::print("  requires {}\n", text);
     }

@@ -23,6 +23,9 @@ constexpr std::string_view kConfiguration = R"(grace = 3
 [workers]
 crashes = 1000000
 backoff_most = 0.5
+
+[reload]
+probation = 0
 )";
 
 }  // namespace

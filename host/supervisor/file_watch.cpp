@@ -21,7 +21,8 @@ namespace {
 constexpr std::uint32_t kEvents = IN_MODIFY | IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO | IN_ATTRIB |
                                   IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF;
 constexpr int kMostLooks = 10;
-constexpr std::chrono::milliseconds kMissing{1'000};  // between tries to watch a folder that is gone
+constexpr std::chrono::milliseconds kMissing{
+    1'000};  // between tries to watch a folder that is gone
 
 std::string content_of(const fs::path& file) {
   std::ifstream stream(file, std::ios::binary);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "app/unloading.hpp"
 #include "core/log.hpp"
 #include "core/version.hpp"
 #include "supervisor/supervisor.hpp"
@@ -156,7 +157,21 @@ void Supervisor::workers(std::function<void(Json)> done) {
 void Supervisor::apps(std::function<void(Json)> done) {
   ask_all("apps", Json::object(), {},
           [this, done = std::move(done)](const std::vector<Said>& said) {
-            done(merge_apps(said, quarantine_));
+            Json apps = merge_apps(said, quarantine_);
+            for (Json& app : apps) {
+              const auto retired = retired_.find(app.value("name", std::string()));
+              app["retired"] = retired != retired_.end() ? Json(retired->second) : Json::array();
+              for (const Served& served : served_) {
+                if (served.name != app.value("name", std::string())) continue;
+                app["on_probation"] = served.on_probation;
+                if (served.build != nullptr) {
+                  const std::string pin = app::predicted_pin(served.build->inspection);
+                  app["unloadable"] = pin.empty();
+                  if (!pin.empty()) app["pinned_by"] = pin;
+                }
+              }
+            }
+            done(std::move(apps));
           });
 }
 

@@ -172,10 +172,8 @@ void Supervisor::on_file_changed(const std::filesystem::path& file) {
   for (const Served& served : served_) {
     if (served.wanted.file != file) continue;
     log::info("app {}: {} has changed", served.name, file.string());
-    return wish({.only = served.name,
-                 .reason = SONICORN_REASON_FILE_CHANGED,
-                 .message = {},
-                 .done = {}});
+    return wish(
+        {.only = served.name, .reason = SONICORN_REASON_FILE_CHANGED, .message = {}, .done = {}});
   }
 }
 

@@ -5,8 +5,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <deque>
-#include <map>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <random>
@@ -218,6 +218,7 @@ class Supervisor final : public Control {
   Builder builder_{io_, children_};
   std::vector<Served> served_;                        // as config_.apps
   std::map<std::string, std::uint64_t> generations_;  // the last of each app
+  std::map<std::string, std::vector<Json>> retired_;  // what became of generations of each app
   std::deque<ReloadWish> wishes_;
   std::unique_ptr<Reload> reload_;  // null: nothing is being changed
   boost::asio::steady_timer probation_timer_{io_};

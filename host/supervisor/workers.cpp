@@ -26,6 +26,9 @@ constexpr milliseconds kLook{1'000};  // at what wears out
 // A worker answers questions beside those that it asks its apps.
 constexpr milliseconds kAnswer{3'000};
 
+// Of each app, how many ends of generations are told of.
+constexpr std::size_t kRetiredKept = 10;
+
 bool may_take_for_ever(const config::Config& config) {
   return std::any_of(config.apps.begin(), config.apps.end(), [&](const config::App& app) {
     return app.overrun.value_or(config.lifecycle.overrun) == config::Overrun::wait;
@@ -44,12 +47,9 @@ std::unique_ptr<WorkerProcess> Supervisor::start_worker(Slot& slot) {
     sockets.push_back({{"fd", socket.descriptor()}, {"url", socket.url()}});
     setup.descriptors.push_back(socket.descriptor());
   }
-  setup.start = {{"index", slot.index},
-                 {"flags", config::to_json(order_.flags)},
-                 {"text", order_.text},
-                 {"sockets", std::move(sockets)},
-                 {"builds", builds_of_workers()},
-                 {"quarantined", quarantine_.names()}};
+  setup.start = {{"index", slot.index},           {"flags", config::to_json(order_.flags)},
+                 {"text", order_.text},           {"sockets", std::move(sockets)},
+                 {"builds", builds_of_workers()}, {"quarantined", quarantine_.names()}};
   auto started = WorkerProcess::start(
       io_, children_, setup,
       {[this](WorkerProcess& worker, const Json& said) { on_message(worker, said); },
@@ -142,6 +142,14 @@ void Supervisor::on_message(WorkerProcess& worker, const Json& said) {
     on_serving(worker);
   } else if (what == message::kFailed) {
     worker.blame(said.value("app", std::string()));
+  } else if (what == message::kRetired) {
+    Json retired = said;
+    retired.erase("say");
+    retired.erase("app");
+    retired["worker"] = worker.index();
+    auto& all = retired_[said.value("app", std::string())];
+    all.push_back(std::move(retired));
+    if (all.size() > kRetiredKept) all.erase(all.begin());
   } else if (what == message::kState) {
     if (reload_ != nullptr) reload_->states.push_back(said);
   } else if (what == message::kControl) {
@@ -228,10 +236,7 @@ void Supervisor::on_control(const Json& said) {
   const std::string text = said.value("message", std::string());
   switch (said.value("action", 0u)) {
     case SONICORN_CONTROL_RELOAD:
-      return wish({.only = app,
-                   .reason = SONICORN_REASON_RELOAD,
-                   .message = text,
-                   .done = {}});
+      return wish({.only = app, .reason = SONICORN_REASON_RELOAD, .message = text, .done = {}});
     case SONICORN_CONTROL_DRAIN:
       return each_worker([&](WorkerProcess& worker) {
         worker.ask("drain", {{"app", app}, {"message", text}}, config_.grace, [](const Json&) {});

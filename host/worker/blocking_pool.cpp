@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "app/thread_role.hpp"
+#include "app/unloading.hpp"
 #include "core/alternate_stack.hpp"
 #include "core/log.hpp"
 #include "http/loop.hpp"
@@ -93,6 +94,7 @@ bool BlockingPool::add_thread() {
 
 void BlockingPool::run() {
   app::set_thread_role(SONICORN_THREAD_POOL);
+  app::note_own_thread();
   app::CallContext context(SONICORN_SCOPE_REQUEST, SONICORN_THREAD_POOL);
   context.set_event("on_request");
   watchdog_.watch_requests(context, request_time_);

@@ -469,4 +469,34 @@ TEST_SUITE("reload") {
     CHECK(logs(server, {"app app: generation 4 serves"}));
     CHECK(body_of(server) == "two 1");
   }
+
+  TEST_CASE("what becomes of replaced code is told as it is") {
+    struct Case {
+      string fixture;
+      string said;
+    };
+    std::vector<Case> cases{{"build_one", "unloaded"},
+                            {"nodelete", "pinned: it is linked with -z nodelete"},
+                            {"leaves_thread", "pinned: the thread left-behind runs its code"},
+                            {"leaves_handler", "pinned: its handler of SIGUSR2 is installed"}};
+    // Sanitizers keep an app from being asked about keys, and a thread from answering.
+    if (has_sanitizer()) {
+      cases.resize(2);
+    } else {
+      cases.push_back({"leaves_key", "pinned: a pthread key has a destructor in its code"});
+    }
+    for (const Case& each : cases) {
+      CAPTURE(each.fixture);
+      const Builds builds(each.fixture);
+      Server server({.toml = builds.toml(kQuick, "name = \"app\"\n")});
+      builds.install("build_two");
+      CHECK(builds.operate({"reload", "app", "--force"}).ending.status == 0);
+      CHECK(body_of(server) == "two 1");
+      CHECK(logs(server, {"app app: generation 1 is"}));
+      const Outcome apps = builds.operate({"apps"});
+      CHECK_MESSAGE(
+          apps.output.find("generation 1 of app in worker 0: " + each.said) != string::npos,
+          apps.output);
+    }
+  }
 }

@@ -43,7 +43,7 @@ struct Logged {
     auto made = AccessLog::make(path, config::AccessLogFormat::json);
     REQUIRE(made.has_value());
     log = std::move(*made);
-    loop.emplace(router, limits, executor, open, log.get());
+    loop.emplace(current, limits, executor, open, log.get());
     std::array<int, 2> ends{};
     REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) == 0);
     loop->adopt(ends[0], "unix");
@@ -60,6 +60,7 @@ struct Logged {
 
   std::unique_ptr<AccessLog> log;
   routing::Router router;
+  std::atomic<const routing::Router*> current{&router};
   config::Limits limits;
   NoExecutor executor;
   std::atomic<std::size_t> open{0};

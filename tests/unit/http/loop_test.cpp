@@ -23,7 +23,8 @@ struct Served {
   config::Limits limits;
   NoExecutor executor;
   std::atomic<std::size_t> open{0};
-  Loop loop{router, limits, executor, open};
+  std::atomic<const routing::Router*> current{&router};
+  Loop loop{current, limits, executor, open};
 
   // The client's end of a new connection.
   int connect() {
