@@ -192,7 +192,7 @@ TEST_SUITE("reload") {
       const pid_t worker = server.workers().at(0);
       const long memory = memory_of(worker);
       const std::size_t mappings = mappings_of(worker);
-      reload(has_sanitizer() ? 20 : 200);
+      reload(has_sanitizer() ? 20 : 100);
       check_nothing_lost(load);
       CHECK(mappings_of(worker) <= mappings + 8);
       if (!has_sanitizer()) CHECK(memory_of(worker) < memory + memory / 20 + 512);

@@ -11,7 +11,7 @@
 
 SONICORN_BEGIN_C
 
-#define SONICORN_CONTROL_RELOAD 1u /* this app: read its settings again */
+#define SONICORN_CONTROL_RELOAD 1u /* this app: its settings and its file, if they have changed */
 #define SONICORN_CONTROL_DRAIN 2u  /* this app: drain it; its mount answers 503 from then on */
 #define SONICORN_CONTROL_STOP 3u   /* the server: stop it as SIGTERM would, reason admin_stop */
 
