@@ -49,6 +49,8 @@ Json report_of(const app::App& app, const app::Offer& offer) {
       {"uses", negotiated(inspection.uses, offer)},
       {"threads", app::name_of(inspection.threads)},
       {"blocking", inspection.blocking},
+      {"overlap", app::name_of(inspection.overlap)},
+      {"state_schema", inspection.state_schema},
       {"ready", app.is_ready()},
       {"healthy", app.is_healthy()},
       {"serving", app.serving() != nullptr},

@@ -499,4 +499,20 @@ TEST_SUITE("reload") {
           apps.output);
     }
   }
+
+  TEST_CASE("a plan tells what a build would change, and what a reload would refuse") {
+    const Builds builds("build_one");
+    Server server({.toml = builds.toml()});
+    const Outcome same = builds.operate({"plan", builds.file().string()});
+    CHECK(same.ending.status == 0);
+    CHECK(same.output.find("the build that runs") != string::npos);
+    const Outcome ill = builds.operate({"plan", fixture("build_unhealthy").string(), "--json"});
+    CHECK(ill.ending.status == 0);
+    CHECK(json::parse(ill.output)["gains"] == json{"attribute health"});
+    const Outcome less = builds.operate({"plan", fixture("build_no_shutdown").string()});
+    CHECK(less.ending.status == 1);
+    CHECK(less.output.find("loses    attribute shutdown") != string::npos);
+    CHECK(less.output.find("--force") != string::npos);
+    CHECK(body_of(server) == "one 1");
+  }
 }
