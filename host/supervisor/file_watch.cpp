@@ -51,7 +51,7 @@ FileWatch::FileWatch(boost::asio::io_context& io, std::function<void(const fs::p
       events_(io),
       timer_(io) {}
 
-void FileWatch::watch(const std::vector<fs::path>& files) {
+void FileWatch::watch(const std::vector<Watched>& files) {
   if (!events_.is_open()) {
     const int events = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (events < 0) {
@@ -62,16 +62,19 @@ void FileWatch::watch(const std::vector<fs::path>& files) {
     wait_for_events();
   }
   std::map<fs::path, File> before = std::exchange(files_, {});
-  for (const fs::path& file : files) {
+  bool any_new = false;
+  for (const auto& [file, copy] : files) {
     const auto known = before.find(file);
     if (known != before.end()) {
       files_.insert(*known);
     } else {
-      const std::size_t now = std::hash<std::string>()(content_of(file));
-      files_[file] = {.told = now, .seen = now};
+      // It may have changed before it was watched.
+      files_[file] = {.told = std::hash<std::string>()(content_of(copy)), .due = true};
+      any_new = true;
     }
   }
   add_watches();
+  if (any_new) look_later();
 }
 
 void FileWatch::stop() {

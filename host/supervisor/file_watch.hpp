@@ -19,14 +19,19 @@ class FileWatch {
   // `changed` is called with a file when nothing has happened to it for `quiet` and `is_complete`
   // says that it is whole; one that is not is looked at again, and told of all the same when it has
   // not changed for 10 times that. A file whose content is what it was when it was told of last, or
-  // when it was watched first, is not told of.
+  // that of its copy, is not told of.
   FileWatch(boost::asio::io_context& io,
             std::function<void(const std::filesystem::path& file)> changed,
             std::function<bool(const std::string& content)> is_complete,
             std::chrono::milliseconds quiet = std::chrono::milliseconds(200));
 
+  // A file, and a copy of it as it is known.
+  struct Watched {
+    std::filesystem::path file;
+    std::filesystem::path copy;
+  };
   // These and no others from now on.
-  void watch(const std::vector<std::filesystem::path>& files);
+  void watch(const std::vector<Watched>& files);
   void stop();
 
  private:

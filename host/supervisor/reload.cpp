@@ -162,9 +162,13 @@ void Supervisor::wish(ReloadWish wanted) {
 }
 
 void Supervisor::watch_files() {
-  if (!config_.reload.automatic || stage_ != Stage::serving) return;
-  std::vector<std::filesystem::path> files;
-  for (const Served& served : served_) files.push_back(served.wanted.file);
+  if (stage_ != Stage::serving) return;
+  if (!config_.reload.automatic) return file_watch_.stop();
+  std::vector<FileWatch::Watched> files;
+  for (const Served& served : served_) {
+    files.push_back({served.wanted.file,
+                     served.build != nullptr ? served.build->copy : std::filesystem::path()});
+  }
   file_watch_.watch(files);
 }
 
@@ -375,6 +379,7 @@ void Supervisor::prepare_workers() {
                   const bool alone = std::any_of(reload_->apps.begin(), reload_->apps.end(),
                                                  [](const Reload::App& app) { return app.alone; });
                   if (!alone) return commit_reload();
+                  reload_->exchanging = true;
                   ask_reloading("exchange", Json::object(), [this](const std::string& why) {
                     why.empty() ? commit_reload() : drop_reload(why);
                   });
@@ -386,7 +391,7 @@ void Supervisor::drop_reload(const std::string& fault) {
   ask_reloading("drop", Json::object(), [this](const std::string&) {
     // Where the old build had ended already, it serves anew.
     for (const Reload::App& app : reload_->apps) {
-      if (app.spare == nullptr) continue;
+      if (app.spare == nullptr || !reload_->exchanging) continue;
       for (Served& served : served_) {
         if (!is_same(served.wanted, app.next.wanted)) continue;
         served.generation = app.spare_generation;

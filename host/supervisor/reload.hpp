@@ -61,6 +61,7 @@ struct Reload {
   std::size_t building = 0;
   std::vector<std::string> faults;
   std::vector<pid_t> workers;  // that take part
+  bool exchanging = false;     // old generations of apps that must be alone have ended, or may have
   bool committed = false;
   nlohmann::json states = nlohmann::json::array();  // what became of saved states
 };

@@ -151,10 +151,10 @@ class IoThread::Impl {
 
   // Before the first request, so that none waits for it.
   void join(const app::App& app) {
-    app::Generation& generation = app.current();
-    if (!generation.traits().blocking &&
-        (generation.handles_requests() || generation.filters_requests())) {
-      static_cast<void>(generation.join_thread(loop_->context()));
+    app::Generation* const generation = app.serving();
+    if (generation != nullptr && !generation->traits().blocking &&
+        (generation->handles_requests() || generation->filters_requests())) {
+      static_cast<void>(generation->join_thread(loop_->context()));
     }
   }
 
