@@ -106,7 +106,8 @@ core::Result<void> Server::start(const std::vector<std::string>& apps) {
 void Server::reload(std::function<void(const Answer&)> done) {
   // The answer comes when the apps have been loaded, or were refused; nothing else may wait for it.
   asker_ = std::jthread([this, done = std::move(done)] {
-    Answer answer = answer_of(admin::ask_server(folder_ / "control.sock", "POST", "/reload?force=1"));
+    Answer answer =
+        answer_of(admin::ask_server(folder_ / "control.sock", "POST", "/reload?force=1"));
     boost::asio::post(io_, [done, answer = std::move(answer)] { done(answer); });
   });
 }

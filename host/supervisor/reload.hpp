@@ -28,6 +28,9 @@ struct Served {
   std::chrono::steady_clock::time_point switched{};
 };
 
+// What the operator calls the app; `build` may be null.
+std::string name_of(const config::App& wanted, const KeptBuild& build);
+
 // Somebody wants a change.
 struct ReloadWish {
   std::string only;          // the app that is meant; empty: all, and the configuration

@@ -92,7 +92,7 @@ class Supervisor final : public Control {
   void quarantine(const std::string& app);
   static const char* name_of_reason(std::uint32_t reason);
 
-  // reload.cpp: what is served, and how that is changed
+  // first_builds.cpp, reload.cpp: what is served, and how that is changed
   void make_first_builds();
   void on_first_builds();
   void tell_made(const config::App& wanted, const std::vector<std::string>& warnings,

@@ -1,7 +1,6 @@
-#include <sonicorn/app.hpp>
-
 #include <atomic>
 #include <charconv>
+#include <sonicorn/app.hpp>
 #include <string>
 
 SONICORN_MANIFEST({"state_schema": "counter/1"});
