@@ -7,6 +7,7 @@
 #include "app/signal_guard.hpp"
 #include "app/thread_role.hpp"
 #include "core/log.hpp"
+#include "core/own_thread.hpp"
 
 // The life of a generation, on its lifecycle thread.
 namespace sonicorn::app {
@@ -76,7 +77,7 @@ Generation::Generation(Module module, Traits traits, ServerView::Facts facts, Se
       lifecycle_(traits_.name) {
   lifecycle_.post([this] {
     set_thread_role(SONICORN_THREAD_LIFECYCLE);
-    note_own_thread();
+    core::note_own_thread();
     context_ = std::make_unique<CallContext>(SONICORN_SCOPE_APP, SONICORN_THREAD_LIFECYCLE);
     services_.watchdog.watch_requests(*context_, services_.limits.call_time);
   });
@@ -95,8 +96,7 @@ Generation::~Generation() {
 Unloading Generation::retire(std::unique_ptr<Generation> generation) {
   const std::filesystem::path file = generation->module_.path();
   const std::vector<core::AddressRange> code = generation->module_.code();
-  if (std::string why = reason_to_keep(code, file, generation->traits_.threads_before);
-      !why.empty()) {
+  if (std::string why = reason_to_keep(code, generation->traits_.threads_before); !why.empty()) {
     // Its lifecycle thread waits on; the code must stay.
     [[maybe_unused]] const Generation* const kept = generation.release();
     return {false, std::move(why)};

@@ -9,7 +9,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -67,9 +66,9 @@ class Generation final : private AppServices {
     bool blocking = true;  // handlers run on the pool
     bool serial = false;   // never two calls at once
     config::Overrun overrun = config::Overrun::abandon;
-    std::string build_id = {};            // of the code; empty when it has none
-    std::string pinned_by = {};           // why the code cannot be unloaded, as its file tells
-    std::set<pid_t> threads_before = {};  // of the process, before the code was loaded
+    std::string build_id = {};         // of the code; empty when it has none
+    std::string pinned_by = {};        // why the code cannot be unloaded, as its file tells
+    ThreadBirths threads_before = {};  // of the process, before the code was loaded
   };
   using Done = std::function<void(Outcome)>;
 

@@ -53,7 +53,7 @@ core::Result<std::unique_ptr<Generation>> load_generation(const config::App& wan
                                                           std::uint64_t number) {
   const Inspection& inspection = build.inspection;
   const std::string name = name_of(wanted, inspection);
-  std::set<pid_t> threads_before = threads_of_process();
+  ThreadBirths threads_before = threads_of_process();
   // Constructors of the app run on this thread.
   core::use_alternate_stack();
   const core::PlaceHere here({name, inspection.build_id, number, "its load"});

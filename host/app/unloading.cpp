@@ -3,7 +3,7 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <pthread.h>
-#include <unistd.h>
+#include <threads.h>
 
 #include <algorithm>
 #include <array>
@@ -12,11 +12,14 @@
 #include <chrono>
 #include <csignal>
 #include <fstream>
-#include <mutex>
+#include <set>
+#include <sstream>
 #include <system_error>
+#include <vector>
 
 #include "app/signal_guard.hpp"
 #include "core/backtrace.hpp"
+#include "core/own_thread.hpp"
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define SONICORN_KNOWS_KEYS
@@ -34,34 +37,22 @@ namespace {
 
 constexpr std::chrono::milliseconds kPatience{500};  // for a thread to tell where it is
 
-// Of the server's own threads.
-std::mutex own_mutex;
-std::set<pid_t>& own_threads() {
-  static auto* const all = new std::set<pid_t>();  // threads may end after static objects
-  return *all;
-}
-
-struct OwnThread {
-  pid_t id = ::gettid();
-  OwnThread() {
-    const std::lock_guard lock(own_mutex);
-    own_threads().insert(id);
-  }
-  ~OwnThread() {
-    const std::lock_guard lock(own_mutex);
-    own_threads().erase(id);
-  }
-};
-
-bool is_own(pid_t thread) {
-  const std::lock_guard lock(own_mutex);
-  return own_threads().count(thread) != 0;
-}
-
 bool holds(std::span<const core::AddressRange> code, std::uintptr_t address) {
   return std::any_of(code.begin(), code.end(), [address](const core::AddressRange& range) {
     return address >= range.begin && address < range.end;
   });
+}
+
+// The objects that the code is of, by their names without folder, as frames have them.
+std::set<std::string> objects_of(std::span<const core::AddressRange> code) {
+  std::set<std::string> names;
+  for (const core::AddressRange& range : code) {
+    Dl_info info{};
+    if (::dladdr(reinterpret_cast<const void*>(range.begin), &info) != 0) {
+      names.insert(fs::path(info.dli_fname).filename().string());
+    }
+  }
+  return names;
 }
 
 std::string name_of_thread(pid_t thread) {
@@ -71,19 +62,44 @@ std::string name_of_thread(pid_t thread) {
   return name;
 }
 
+// In clock ticks; 0 when it has ended.
+std::uint64_t birth_of(pid_t thread) {
+  std::ifstream file(fmt::format("/proc/self/task/{}/stat", thread));
+  std::string line;
+  std::getline(file, line);
+  // Its name may hold anything, and is in parentheses.
+  std::istringstream rest(line.substr(std::min(line.rfind(')'), line.size())));
+  std::string field;
+  constexpr int kBirth = 20;  // fields behind the name (proc(5): the 22nd)
+  for (int i = 0; i <= kBirth; ++i) rest >> field;
+  std::uint64_t birth = 0;
+  std::from_chars(field.data(), field.data() + field.size(), birth);
+  return birth;
+}
+
+bool is_of_runtime(const core::Frame& frame) {
+  return frame.file.starts_with("libc.so") || frame.file.starts_with("libc-") ||
+         frame.file.starts_with("libstdc++.so") || frame.file.starts_with("libpthread");
+}
+
+// Whether the stack shows all the way from the thread's begin, and whose thread it is.
+bool can_be_judged(const std::vector<core::Frame>& frames) {
+  return !frames.empty() && frames.back().function.find("clone") != std::string::npos &&
+         !std::all_of(frames.begin(), frames.end(), is_of_runtime);
+}
+
 // Empty when its stack shows that it runs none of the code.
-std::string fault_of_thread(pid_t thread, const fs::path& file) {
+std::string fault_of_thread(pid_t thread, const std::set<std::string>& objects) {
   const std::string name = name_of_thread(thread);
   if (name.empty()) return {};  // it has ended
   const auto frames = core::backtrace_of(thread, kPatience);
-  if (!frames) {
-    if (name_of_thread(thread).empty()) return {};
-    return fmt::format("the thread {} may run its code", name);
+  if (!frames && name_of_thread(thread).empty()) return {};
+  const auto runs = [&](const core::Frame& frame) { return objects.contains(frame.file); };
+  if (frames && std::any_of(frames->begin(), frames->end(), runs)) {
+    return fmt::format("the thread {} runs its code", name);
   }
-  const std::string object = file.filename().string();
-  const bool runs = std::any_of(frames->begin(), frames->end(),
-                                [&](const core::Frame& frame) { return frame.file == object; });
-  return runs ? fmt::format("the thread {} runs its code", name) : std::string();
+  if (frames && can_be_judged(*frames)) return {};
+  return fmt::format("the thread {} may run its code", name);
 }
 
 #ifdef SONICORN_KNOWS_KEYS
@@ -106,29 +122,27 @@ bool has_key(std::span<const core::AddressRange>) { return false; }
 
 std::string predicted_pin(const Inspection& inspection) {
   for (const Hazard& hazard : inspection.hazards) {
-    if (hazard.id == "unique_symbols") return hazard.detail.substr(0, hazard.detail.find(':'));
+    // "N unique symbols (NAMES): what comes of it"; a name may have colons of its own.
+    if (hazard.id == "unique_symbols") return hazard.detail.substr(0, hazard.detail.find("):") + 1);
     if (hazard.id == "nodelete") return "it is linked with -z nodelete";
   }
   return {};
 }
 
-std::set<pid_t> threads_of_process() {
-  std::set<pid_t> all;
+ThreadBirths threads_of_process() {
+  ThreadBirths all;
   std::error_code error;
   for (fs::directory_iterator entry("/proc/self/task", error), end; !error && entry != end;
        entry.increment(error)) {
     const std::string name = entry->path().filename().string();
     pid_t id = 0;
     std::from_chars(name.data(), name.data() + name.size(), id);
-    if (id != 0) all.insert(id);
+    if (const std::uint64_t birth = birth_of(id); birth != 0) all[id] = birth;
   }
   return all;
 }
 
-void note_own_thread() { thread_local const OwnThread own; }
-
-std::string reason_to_keep(std::span<const core::AddressRange> code, const fs::path& file,
-                           const std::set<pid_t>& before) {
+std::string reason_to_keep(std::span<const core::AddressRange> code, const ThreadBirths& before) {
   for (int number = 1; number <= SIGRTMAX; ++number) {
     struct sigaction action {};
     if (::sigaction(number, nullptr, &action) != 0) continue;
@@ -138,9 +152,11 @@ std::string reason_to_keep(std::span<const core::AddressRange> code, const fs::p
     }
   }
   if (has_key(code)) return "a pthread key has a destructor in its code";
-  for (const pid_t thread : threads_of_process()) {
-    if (before.count(thread) != 0 || is_own(thread)) continue;
-    if (std::string fault = fault_of_thread(thread, file); !fault.empty()) return fault;
+  const std::set<std::string> objects = objects_of(code);
+  for (const auto& [thread, birth] : threads_of_process()) {
+    const auto known = before.find(thread);
+    if ((known != before.end() && known->second == birth) || core::is_own_thread(thread)) continue;
+    if (std::string fault = fault_of_thread(thread, objects); !fault.empty()) return fault;
   }
   return {};
 }
@@ -173,8 +189,18 @@ extern "C" __attribute__((visibility("default"))) int pthread_key_delete(
     pthread_key_t key) noexcept {
   using Delete = int (*)(pthread_key_t);
   static const auto real = reinterpret_cast<Delete>(::dlsym(RTLD_NEXT, "pthread_key_delete"));
-  const int error = real(key);
-  if (error == 0) sonicorn::app::note_key(key, nullptr);
-  return error;
+  // First, for somebody else may get that key the moment that it is free.
+  sonicorn::app::note_key(key, nullptr);
+  return real(key);
+}
+
+// C11's, which are the same keys.
+extern "C" __attribute__((visibility("default"))) int tss_create(tss_t* key,
+                                                                 tss_dtor_t destructor) noexcept {
+  return pthread_key_create(key, destructor) == 0 ? thrd_success : thrd_error;
+}
+
+extern "C" __attribute__((visibility("default"))) void tss_delete(tss_t key) noexcept {
+  pthread_key_delete(key);
 }
 #endif

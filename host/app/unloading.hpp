@@ -2,8 +2,9 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <filesystem>
-#include <set>
+#include <map>
 #include <span>
 #include <string>
 
@@ -22,18 +23,17 @@ struct Unloading {
 // not.
 std::string predicted_pin(const Inspection& inspection);
 
-// The threads of this process, by their kernel ids.
-std::set<pid_t> threads_of_process();
+// The threads of this process: their kernel ids, and when they began, in clock ticks after the
+// machine. An id that is used again has another begin.
+using ThreadBirths = std::map<pid_t, std::uint64_t>;
+ThreadBirths threads_of_process();
 
-// Marks the calling thread as one of the server's own, until it ends.
-void note_own_thread();
-
-// Why code at `code`, loaded from `file` when the threads `before` were there, cannot be unloaded
-// without a crash to come: a thread that may run it, a signal handler, a pthread key whose
-// destructor is in it. Empty: nothing is known. Asks threads that are not the server's own for
-// their stacks.
-std::string reason_to_keep(std::span<const core::AddressRange> code,
-                           const std::filesystem::path& file, const std::set<pid_t>& before);
+// Why code at `code`, loaded when the threads `before` were there, cannot be unloaded without a
+// crash to come: a thread that may run it, a signal handler, a pthread key whose destructor is in
+// it. Empty: nothing is known. A thread that is younger and not the server's own (core/own_thread)
+// is asked for its stack, and counts unless that is whole and shows other code to be its own. Keys
+// are not known in a build with sanitizers.
+std::string reason_to_keep(std::span<const core::AddressRange> code, const ThreadBirths& before);
 
 // Whether the loader has that file.
 bool is_loaded(const std::filesystem::path& file);

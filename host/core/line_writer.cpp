@@ -9,6 +9,8 @@
 #include <system_error>
 #include <utility>
 
+#include "core/own_thread.hpp"
+
 namespace sonicorn::core {
 namespace {
 
@@ -184,7 +186,12 @@ bool LineWriter::flush(std::chrono::milliseconds limit) {
 void LineWriter::start_draining() {
   if (draining_ || stopping_) return;
   if (thread_.joinable()) thread_.join();
-  without_signals([this] { thread_ = std::thread([this] { keep_draining(); }); });
+  without_signals([this] {
+    thread_ = std::thread([this] {
+      note_own_thread();
+      keep_draining();
+    });
+  });
   draining_ = thread_.joinable();
 }
 

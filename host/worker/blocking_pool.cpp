@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "app/thread_role.hpp"
-#include "app/unloading.hpp"
 #include "core/alternate_stack.hpp"
 #include "core/log.hpp"
+#include "core/own_thread.hpp"
 #include "http/loop.hpp"
 
 namespace sonicorn::worker {
@@ -94,7 +94,7 @@ bool BlockingPool::add_thread() {
 
 void BlockingPool::run() {
   app::set_thread_role(SONICORN_THREAD_POOL);
-  app::note_own_thread();
+  core::note_own_thread();
   app::CallContext context(SONICORN_SCOPE_REQUEST, SONICORN_THREAD_POOL);
   context.set_event("on_request");
   watchdog_.watch_requests(context, request_time_);

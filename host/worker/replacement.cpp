@@ -12,6 +12,7 @@
 
 #include "app/loader.hpp"
 #include "core/log.hpp"
+#include "core/own_thread.hpp"
 
 namespace sonicorn::worker {
 
@@ -79,7 +80,7 @@ Replacement::~Replacement() {
 // Runs what may block on a thread of its own.
 void Replacement::run(std::function<std::string()> task, Done done) {
   thread_ = std::thread([this, task = std::move(task), done = std::move(done)] {
-    app::note_own_thread();
+    core::note_own_thread();
     std::string fault;
     try {
       fault = task();
