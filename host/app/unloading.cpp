@@ -196,11 +196,11 @@ extern "C" __attribute__((visibility("default"))) int pthread_key_delete(
 
 // C11's, which are the same keys.
 extern "C" __attribute__((visibility("default"))) int tss_create(tss_t* key,
-                                                                 tss_dtor_t destructor) noexcept {
+                                                                 tss_dtor_t destructor) {
   return pthread_key_create(key, destructor) == 0 ? thrd_success : thrd_error;
 }
 
-extern "C" __attribute__((visibility("default"))) void tss_delete(tss_t key) noexcept {
+extern "C" __attribute__((visibility("default"))) void tss_delete(tss_t key) {
   pthread_key_delete(key);
 }
 #endif
