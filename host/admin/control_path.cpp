@@ -44,6 +44,17 @@ std::string fault_of(const fs::path& folder) {
   return ::access(folder.c_str(), W_OK) == 0 ? "" : std::strerror(errno);
 }
 
+// Errors: host.admin.
+core::Result<fs::path> usual_folder() {
+  std::string faults;
+  for (const fs::path& folder : folders()) {
+    const std::string fault = fault_of(folder);
+    if (fault.empty()) return folder;
+    faults += fmt::format("{}{}: {}", faults.empty() ? "" : "; ", folder.string(), fault);
+  }
+  return core::host_error("host.admin", faults);
+}
+
 }  // namespace
 
 bool somebody_listens(const fs::path& path) {
@@ -63,13 +74,24 @@ bool somebody_listens(const fs::path& path) {
 }
 
 core::Result<fs::path> usual_control_path(pid_t pid) {
-  std::string faults;
+  const auto folder = usual_folder();
+  if (!folder) return folder.error();
+  return *folder / fmt::format("{}.sock", pid);
+}
+
+fs::path usual_journal_path(const fs::path& control) {
+  if (!control.empty()) return control.string() + ".journal";
+  const auto folder = usual_folder();
+  return folder ? *folder / "journal" : fs::path();
+}
+
+std::vector<fs::path> find_journals() {
+  std::vector<fs::path> found;
   for (const fs::path& folder : folders()) {
-    const std::string fault = fault_of(folder);
-    if (fault.empty()) return folder / fmt::format("{}.sock", pid);
-    faults += fmt::format("{}{}: {}", faults.empty() ? "" : "; ", folder.string(), fault);
+    std::error_code failure;
+    if (fs::is_regular_file(folder / "journal", failure)) found.push_back(folder / "journal");
   }
-  return core::host_error("host.admin", faults);
+  return found;
 }
 
 std::vector<fs::path> find_controls() {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/read.hpp>
@@ -27,9 +28,10 @@ using Generic = boost::asio::generic::stream_protocol;
 using Json = nlohmann::json;
 
 constexpr std::chrono::seconds kPatience{10};
+constexpr std::size_t kMostEvents = 100;  // of a history, unless asked for more
 constexpr std::uint32_t kLargestHead = 8 * 1024;
 constexpr std::string_view kThings =
-    "here are GET /status /workers /apps /metrics /livez /readyz, and POST /drain /stop "
+    "here are GET /status /workers /apps /history /metrics /livez /readyz, and POST /drain /stop "
     "/reload /apps/NAME/rollback /apps/NAME/commit "
     "/workers/restart /workers/N/restart /apps/NAME/unquarantine\n";
 
@@ -45,6 +47,18 @@ std::optional<std::string_view> between(std::string_view target, std::string_vie
     return std::nullopt;
   }
   return target.substr(before.size(), target.size() - before.size() - after.size());
+}
+
+// The value of "NAME=" in the query; empty when it is absent.
+std::string_view parameter(std::string_view target, std::string_view name) {
+  std::string_view query = target.substr(std::min(target.find('?'), target.size()));
+  while (query.size() > 1) {
+    query.remove_prefix(1);
+    const std::string_view one = query.substr(0, query.find('&'));
+    query.remove_prefix(one.size());
+    if (one.starts_with(name)) return one.substr(name.size());
+  }
+  return {};
 }
 
 class Session final : public std::enable_shared_from_this<Session> {
@@ -109,6 +123,11 @@ class Session final : public std::enable_shared_from_this<Session> {
       control.workers(send_json);
     } else if (target == "/apps") {
       control.apps(send_json);
+    } else if (target == "/history" || target.starts_with("/history?")) {
+      const auto most = parameter(target, "most=");
+      std::size_t count = kMostEvents;
+      std::from_chars(most.data(), most.data() + most.size(), count);
+      send_json(control.history(std::string(parameter(target, "app=")), count));
     } else if (target == "/metrics") {
       control.metrics([self = shared_from_this()](std::string text) {
         self->send(http::status::ok, "text/plain; version=0.0.4; charset=utf-8", std::move(text));
@@ -137,11 +156,11 @@ class Session final : public std::enable_shared_from_this<Session> {
       if (error != std::errc() || end != number->data() + number->size()) return false;
       control.restart_worker(index, done);
     } else if (target == "/reload" || target.starts_with("/reload?")) {
-      reload(control, target.substr(std::string_view("/reload").size()));
-    } else if (const auto app = between(target, "/apps/", "/rollback")) {
-      control.rollback(std::string(*app), outcome());
-    } else if (const auto app = between(target, "/apps/", "/commit")) {
-      control.commit(std::string(*app), done);
+      reload(control, target);
+    } else if (const auto returned = between(target, "/apps/", "/rollback")) {
+      control.rollback(std::string(*returned), outcome());
+    } else if (const auto kept = between(target, "/apps/", "/commit")) {
+      control.commit(std::string(*kept), done);
     } else if (const auto app = between(target, "/apps/", "/unquarantine")) {
       control.unquarantine(std::string(*app), done);
     } else {
@@ -158,18 +177,9 @@ class Session final : public std::enable_shared_from_this<Session> {
     };
   }
 
-  // `query`: empty, or "?app=NAME&force=1" or a part of that.
-  void reload(supervisor::Control& control, std::string_view query) {
-    std::string app;
-    bool forced = false;
-    while (query.size() > 1) {
-      query.remove_prefix(1);
-      const std::string_view one = query.substr(0, query.find('&'));
-      query.remove_prefix(one.size());
-      if (one.starts_with("app=")) app = one.substr(4);
-      if (one == "force=1") forced = true;
-    }
-    control.reload(std::move(app), forced, outcome());
+  void reload(supervisor::Control& control, std::string_view target) {
+    control.reload(std::string(parameter(target, "app=")), parameter(target, "force=") == "1",
+                   outcome());
   }
 
   void tell(const std::string& fault) {

@@ -1,6 +1,7 @@
 #include "app/generation.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "app/guarded_call.hpp"
@@ -31,6 +32,19 @@ constexpr std::string_view kTooLarge = "its state is larger than state/1 allows"
 
 std::string_view view_of(const sonicorn_string& text) {
   return text.data == nullptr ? std::string_view() : std::string_view(text.data, text.size);
+}
+
+// What is asked again and again is not in the journal.
+bool is_of_journal(std::string_view name) {
+  static constexpr std::string_view kSteps[] = {"start", "load_state", "ready",   "reload",
+                                                "drain", "save_state", "shutdown"};
+  return std::find(std::begin(kSteps), std::end(kSteps), name) != std::end(kSteps);
+}
+
+std::string text_for_journal(const Outcome& outcome) {
+  if (outcome.result == SONICORN_OK) return "ok";
+  const char* const how = outcome.result > 0 ? "declined" : "failed";
+  return outcome.error.empty() ? how : fmt::format("{}: {}", how, outcome.error);
 }
 
 // Answers once, whoever comes first: the call that returned, or the watchdog that gave it up.
@@ -134,6 +148,9 @@ Outcome Generation::run_now(std::string_view name, const Occasion& why, millisec
                                 .limit = limit,
                                 .policy = traits_.overrun,
                                 .abandon = std::move(abandon)});
+  const bool is_told = is_of_journal(name);
+  const std::uint64_t told =
+      is_told ? services_.begin_event(traits_.name, traits_.number, traits_.build_id, name) : 0;
   const std::int32_t result = [&] {
     const core::PlaceHere here(place(name));
     return guarded(context, [&] { return call(context); });
@@ -143,10 +160,12 @@ Outcome Generation::run_now(std::string_view name, const Occasion& why, millisec
                        seconds(Clock::now() - begun));
   }
   note_signals(fmt::format("in {}", name));
-  return {.result = result,
-          .error = result < 0 ? context.take_reason() : context.take_error(),
-          .overdue = false,
-          .called = true};
+  Outcome outcome{.result = result,
+                  .error = result < 0 ? context.take_reason() : context.take_error(),
+                  .overdue = false,
+                  .called = true};
+  if (is_told) services_.end_event(told, text_for_journal(outcome));
+  return outcome;
 }
 
 void Generation::run(Attribute attribute, Occasion why, milliseconds limit, Call call, Done done) {

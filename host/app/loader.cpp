@@ -54,11 +54,13 @@ core::Result<std::unique_ptr<Generation>> load_generation(const config::App& wan
   const Inspection& inspection = build.inspection;
   const std::string name = name_of(wanted, inspection);
   ThreadBirths threads_before = threads_of_process();
+  const std::uint64_t event = services.begin_event(name, number, inspection.build_id, "load");
   // Constructors of the app run on this thread.
   core::use_alternate_stack();
   const core::PlaceHere here({name, inspection.build_id, number, "its load"});
   auto module = Module::load(build.copy, inspection);
   core::expect_no_exit();
+  services.end_event(event, module ? "ok" : "failed: " + module.error().message);
   if (!module) return module.error();
   return std::make_unique<Generation>(
       std::move(*module),

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "app/bus.hpp"
 #include "app/capabilities.hpp"
@@ -18,6 +20,19 @@ struct ControlRequest {
   std::string app;
   std::uint32_t action = 0;  // SONICORN_CONTROL_...
   std::string message;
+};
+
+// The begin or the end of a step in the life of a generation, for the journal.
+struct LifeEvent {
+  std::uint64_t key = 0;  // of both the same, in this process
+  bool begins = false;
+  // Of the begin:
+  std::string app;
+  std::uint64_t generation = 0;
+  std::string build_id;
+  std::string event;  // "load", "start", ..., "unload"
+  // Of the end: "ok", "declined: TEXT", "failed: TEXT", ...
+  std::string result;
 };
 
 // What one process delivers to all its apps. Outlives their generations; set up before the first
@@ -37,6 +52,22 @@ struct Services {
   Watchdog watchdog;
   // What is done about a call that holds up an I/O thread; set before the threads are made.
   std::function<void(const Watchdog::Call&)> on_stuck;
+  // Who is told of lives; called on any thread.
+  std::function<void(LifeEvent)> tell_life;
+  // The result is for end_event().
+  std::uint64_t begin_event(std::string app, std::uint64_t generation, std::string build_id,
+                            std::string_view event) {
+    const std::uint64_t key = ++last_event;
+    if (tell_life) {
+      tell_life(
+          {key, true, std::move(app), generation, std::move(build_id), std::string(event), {}});
+    }
+    return key;
+  }
+  void end_event(std::uint64_t key, std::string result) {
+    if (tell_life) tell_life({key, false, {}, 0, {}, {}, std::move(result)});
+  }
+  std::atomic<std::uint64_t> last_event{0};
   // What control/1 allows, bit N for SONICORN_CONTROL action N, and who takes what is asked; called
   // on any thread.
   std::uint32_t control_allowed = 0;

@@ -34,6 +34,7 @@ Command add_stop(CLI::App& root);
 Command add_restart_worker(CLI::App& root);
 Command add_unquarantine(CLI::App& root);
 Command add_check_child(CLI::App& root);
+Command add_history(CLI::App& root);
 Command add_plan(CLI::App& root);
 Command add_reload(CLI::App& root);
 Command add_rollback(CLI::App& root);

@@ -122,12 +122,12 @@ int run_command(int argc, const char* const* argv) {
   root.footer(std::string(kFooter));
   // In the order in which they are listed.
   const Command commands[] = {
-      add_new(root),          add_dev(root),         add_serve(root),      add_inspect(root),
-      add_call(root),         add_check(root),       add_status(root),     add_apps(root),
-      add_workers(root),      add_plan(root),        add_reload(root),     add_rollback(root),
-      add_commit(root),       add_drain(root),       add_stop(root),       add_restart_worker(root),
-      add_unquarantine(root), add_make_build(root),  add_trial_load(root), add_check_child(root),
-      add_worker(root),       add_crash_report(root)};
+      add_new(root),          add_dev(root),     add_serve(root),       add_inspect(root),
+      add_call(root),         add_check(root),   add_status(root),      add_apps(root),
+      add_workers(root),      add_plan(root),    add_reload(root),      add_rollback(root),
+      add_commit(root),       add_drain(root),   add_stop(root),        add_restart_worker(root),
+      add_unquarantine(root), add_history(root), add_make_build(root),  add_trial_load(root),
+      add_check_child(root),  add_worker(root),  add_crash_report(root)};
   try {
     root.parse(argc, argv);
   } catch (const CLI::Success& success) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "admin/control_path.hpp"
 #include "admin/endpoint.hpp"
 #include "cli/command.hpp"
 #include "cli/configuration.hpp"
@@ -47,10 +48,12 @@ int serve(const config::Flags& flags) {
     return usage ? kUsage : kFailed;
   }
   if (!open_log(loaded.config)) return kFailed;
+  const std::filesystem::path journal = admin::usual_journal_path(loaded.config.control);
   return supervisor::serve({.flags = flags,
                             .text = *text,
                             .config = std::move(loaded.config),
                             .open_control = &admin::open_control,
+                            .journal = journal,
                             .read = &read_configuration});
 }
 
@@ -64,6 +67,12 @@ void add_operation(CLI::App& app, config::Flags& flags) {
       ->type_name("GROUP")
       ->take_last();
   app.add_option("--pid-file", flags.pid_file, "Keep the process's id in this file")
+      ->type_name("PATH")
+      ->take_last();
+  app.add_option(
+         "--journal", flags.journal,
+         "Keep the journal of lifecycle events, which 'sonicorn history' shows, in this file,\n"
+         "which outlives the server (default: beside its control socket)")
       ->type_name("PATH")
       ->take_last();
   // A flag bound to a variable would set it, also when it is not there.

@@ -143,6 +143,7 @@ struct Config {
   Hooks hooks;
   Privileges privileges;
   std::filesystem::path pid_file;  // empty: none
+  std::filesystem::path journal;   // of lifecycle events; empty: the usual place
   bool check_owners = false;       // whether app files that others may write to are refused
 };
 

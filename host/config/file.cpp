@@ -234,6 +234,10 @@ void Reader::read_root(const toml::table& root) {
                                 [this](const std::string& path, const toml::node&) {
                                   config_.pid_file = resolved(path);
                                 })},
+              {"journal", text("the path of a file, in quotes",
+                               [this](const std::string& path, const toml::node&) {
+                                 config_.journal = resolved(path);
+                               })},
               {"check_owners", apart(read_switch, config_.check_owners)},
               {"runtime_dir", text("the path of a folder, in quotes",
                                    [this](const std::string& path, const toml::node&) {

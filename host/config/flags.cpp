@@ -36,6 +36,7 @@ struct Path {
 constexpr Path kPaths[] = {{"file", &Flags::file},
                            {"control", &Flags::control},
                            {"pid_file", &Flags::pid_file},
+                           {"journal", &Flags::journal},
                            {"log_file", &Flags::log_file},
                            {"access_log", &Flags::access_log}};
 

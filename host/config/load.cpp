@@ -114,6 +114,7 @@ void set_operation(const Flags& flags, Loaded& loaded) {
   set_account("--user", flags.user, privileges.user, loaded);
   set_account("--group", flags.group, privileges.group, loaded);
   if (flags.pid_file) loaded.config.pid_file = *flags.pid_file;
+  if (flags.journal) loaded.config.journal = *flags.journal;
   if (flags.check_owners) loaded.config.check_owners = *flags.check_owners;
 }
 

@@ -34,6 +34,7 @@ struct Flags {
   std::optional<std::string> user;
   std::optional<std::string> group;
   std::optional<std::filesystem::path> pid_file;
+  std::optional<std::filesystem::path> journal;
   std::optional<bool> check_owners;
   bool skip_broken = false;  // true switches it on, also against the file
   bool reload = false;       // the same of Reload::automatic

@@ -109,7 +109,7 @@ class Connection final : public PollTarget,
 
   // For requests that apps follow (connection_followed.cpp).
   bool serve_followed(Request& now);
-  [[gnu::noinline]] bool may_run_here(const Request& now);
+  [[gnu::noinline]] bool may_run_here();
   void send_followed(const Request& to, AppResponse& response);
   void refuse_followed(const Request& to, const Refusal& refusal, bool json);
   void complete(const Request& to, std::uint32_t status, std::uint64_t body_size);

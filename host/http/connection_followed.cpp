@@ -22,7 +22,7 @@ constexpr unsigned kClientLeft = 499;
   Passage& passage = *owner;
   if (!passage.begin(loop_.router(), now.path, app_, loop_.now_ns())) return false;
   passage_ = &owner;
-  if (!passage.is_plain() && !may_run_here(now)) return true;
+  if (!passage.is_plain() && !may_run_here()) return true;
   app::CallContext& context = loop_.context_;
   context.running.generation.store(passage.first());
   if (loop_.cut_.load()) {
@@ -46,7 +46,7 @@ constexpr unsigned kClientLeft = 499;
 
 // A way that is not plain: where it may not be gone on this thread, the request is refused or given
 // to the pool.
-bool Connection::may_run_here(const Request& now) {
+bool Connection::may_run_here() {
   Passage& passage = **passage_;
   if (passage.is_closed()) {
     // Nobody on it was called.

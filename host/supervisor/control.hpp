@@ -42,6 +42,9 @@ class Control {
   virtual void rollback(std::string app, std::function<void(Json)> done) = 0;
   // Ends the probation of an app's build: the one before is kept no longer.
   virtual void commit(const std::string& app, Done done) = 0;
+  // The newest `most` events of the life of an app (empty: of all, and of the server), the oldest
+  // first (Journal::history).
+  virtual Json history(const std::string& app, std::size_t most) const = 0;
   // Gives an app in quarantine another chance, in every worker.
   virtual void unquarantine(const std::string& app, Done done) = 0;
 

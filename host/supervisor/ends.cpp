@@ -37,6 +37,7 @@ bool is_clean(int wait_status) { return WIFEXITED(wait_status) && WEXITSTATUS(wa
 }  // namespace
 
 void Supervisor::on_ended(WorkerProcess& worker, WorkerProcess::End end) {
+  forget_lives(worker);
   if (Slot* const slot = slot_of(worker)) {
     if (slot->current.get() == &worker) {
       return on_current_ended(*slot, std::move(slot->current), end);
@@ -133,15 +134,27 @@ std::string Supervisor::note_death(const WorkerProcess& worker, const WorkerProc
   // Of a worker that could not start, its own errors are the last word.
   const bool told = stage_ == Stage::starting && WIFEXITED(end.wait_status);
   std::string app = worker.blamed();
+  std::uint64_t generation = 0;
+  std::string how = text_of(end.wait_status);
   if (const auto report = core::parse_crash_report(end.last_words)) {
     log::error("{}", core::summary(*report));
     print_backtrace(*report, end.last_words);
-    if (!report->app.empty()) app = report->app;
+    if (!report->app.empty()) {
+      app = report->app;
+      generation = report->generation;
+      how += fmt::format(" in {}", report->what);
+    }
   }
   if (!told) {
     log::error("worker {} (pid {}) {}", worker.index(), worker.pid(), text_of(end.wait_status));
   }
   tell_of_end(worker, end);
+  journal_.note({.event = "worker_ended",
+                 .app = app,
+                 .worker = worker.index(),
+                 .generation = generation,
+                 .build_id = {}},
+                Journal::failed(how));
   if (!app.empty() && stage_ == Stage::serving) {
     on_probation_failed(app, "it ended a worker");
     if (quarantine_.note(app, Clock::now())) quarantine(app);

@@ -349,6 +349,11 @@ void Supervisor::commit_reload() {
       app.next.previous = keeps ? app.old : nullptr;
       app.next.on_probation = app.next.previous != nullptr;
       app.next.switched = Clock::now();
+      journal_.note({.event = reload.wish.rollback ? "rollback" : "switch",
+                     .app = app.next.name,
+                     .worker = {},
+                     .generation = app.next.generation,
+                     .build_id = app.next.build->inspection.build_id});
       quarantine_.release(app.next.name);
     }
     served.push_back(app.next);
@@ -392,6 +397,8 @@ void Supervisor::end_reload() {
   const std::unique_ptr<Reload> over = std::move(reload_);
   const Json result = result_of(*over);
   if (!over->committed) {
+    journal_.note({.event = "reload", .app = over->wish.only, .worker = {}, .build_id = {}},
+                  Journal::failed(joined(over->faults)));
     log::error("nothing was reloaded: {}", joined(over->faults));
   } else {
     for (const Json& app : result["apps"]) {
@@ -448,6 +455,11 @@ void Supervisor::commit(const std::string& app, Done done) {
     found = true;
     served.previous = nullptr;
     served.on_probation = false;
+    journal_.note({.event = "commit",
+                   .app = app,
+                   .worker = {},
+                   .generation = served.generation,
+                   .build_id = {}});
   }
   done(found ? "" : fmt::format("no app is named {}", app));
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -24,6 +25,8 @@ struct Order {
   std::function<core::Result<std::shared_ptr<void>>(boost::asio::io_context&, Control&,
                                                     const config::Config&)>
       open_control;
+  // Where the journal is when the configuration does not say; empty: in memory only.
+  std::filesystem::path journal;
   // The configuration of `flags` with this text.
   std::function<config::Loaded(const config::Flags& flags, const std::string& text)> read;
 };

@@ -132,6 +132,7 @@ bool Supervisor::open(const std::vector<int>& given) {
     pid_file_.emplace(std::move(*file));
   }
   if (const auto dropped = drop_privileges(*account); !dropped) return failed(dropped.error());
+  open_journal();
   keep_watchdog_fed();
   return true;
 }
@@ -279,6 +280,7 @@ void Supervisor::end_if_stopped() {
 
 void Supervisor::finish() {
   stage_ = Stage::done;
+  journal_.end(serving_event_, status_ == 0 ? "ok" : Journal::failed("it did not end cleanly"));
   // Of a server that could not start the error is the last word.
   if (stop_reason_ != SONICORN_REASON_START_FAILED) log::info("stopped");
   sockets_.clear();
@@ -337,6 +339,7 @@ void Supervisor::quarantine(const std::string& app) {
       "answers 503 until 'sonicorn unquarantine {}'",
       app, config_.workers.crashes, crash_seconds, app);
   notifier_.status(fmt::format("serving, but app {} is quarantined", app));
+  journal_.note({.event = "quarantine", .app = app, .worker = {}, .build_id = {}});
   tell(config::Hook::quarantined,
        {{"app", app}, {"crashes", config_.workers.crashes}, {"seconds", crash_seconds}});
   each_worker([&](WorkerProcess& worker) { worker.send(message::kQuarantine, {{"app", app}}); });

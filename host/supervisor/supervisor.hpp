@@ -22,6 +22,7 @@
 #include "supervisor/control.hpp"
 #include "supervisor/file_watch.hpp"
 #include "supervisor/hooks.hpp"
+#include "supervisor/journal.hpp"
 #include "supervisor/merge.hpp"
 #include "supervisor/pid_file.hpp"
 #include "supervisor/quarantine.hpp"
@@ -116,6 +117,11 @@ class Supervisor final : public Control {
   void ask_reloading(const char* what, Json more, std::function<void(std::string fault)> done);
   bool takes_part(const WorkerProcess& worker) const;
 
+  // history.cpp: the journal
+  void open_journal();
+  void on_life(const WorkerProcess& worker, const Json& said);
+  void forget_lives(const WorkerProcess& worker);
+
   // probation.cpp: the return to the build before
   void watch_probation();
   void check_probation();
@@ -177,6 +183,7 @@ class Supervisor final : public Control {
   void reload(std::string app, bool forced, std::function<void(Json)> done) override;
   void rollback(std::string app, std::function<void(Json)> done) override;
   void commit(const std::string& app, Done done) override;
+  Json history(const std::string& app, std::size_t most) const override;
   void ask_all(const char* what, Json more, std::chrono::milliseconds more_time,
                std::function<void(std::vector<Said>)> done);
   void wait_until_idle(Clock::time_point deadline, Done done);
@@ -219,6 +226,9 @@ class Supervisor final : public Control {
   std::vector<Served> served_;                        // as config_.apps
   std::map<std::string, std::uint64_t> generations_;  // the last of each app
   std::map<std::string, std::vector<Json>> retired_;  // what became of generations of each app
+  Journal journal_;
+  std::map<std::pair<pid_t, std::uint64_t>, std::uint64_t> lives_;  // what workers began, as told
+  std::uint64_t serving_event_ = 0;
   std::deque<ReloadWish> wishes_;
   std::unique_ptr<Reload> reload_;  // null: nothing is being changed
   boost::asio::steady_timer probation_timer_{io_};

@@ -142,6 +142,8 @@ void Supervisor::on_message(WorkerProcess& worker, const Json& said) {
     on_serving(worker);
   } else if (what == message::kFailed) {
     worker.blame(said.value("app", std::string()));
+  } else if (what == message::kLife) {
+    on_life(worker, said);
   } else if (what == message::kRetired) {
     Json retired = said;
     retired.erase("say");

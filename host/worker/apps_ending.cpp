@@ -119,7 +119,10 @@ void Apps::end_retiring(const std::shared_ptr<Retiring>& retiring) {
         log::warning("app {}: generation {} is pinned: {}", name, number, unloading.cause);
         return retiring->done(unloading);
       }
+      const std::uint64_t event =
+          services_.begin_event(name, number, retiring->generation->traits().build_id, "unload");
       const app::Unloading unloading = app::Generation::retire(std::move(retiring->generation));
+      services_.end_event(event, unloading.gone ? "ok" : "pinned: " + unloading.cause);
       log::info("app {}: generation {} is {}{}", name, number,
                 unloading.gone ? "unloaded" : "pinned: ", unloading.gone ? "" : unloading.cause);
       retiring->done(unloading);

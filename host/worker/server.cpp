@@ -152,6 +152,9 @@ bool Server::open() {
     });
     said->get_future().wait_for(kLastWord);
   });
+  services_->tell_life = [this](app::LifeEvent event) {
+    asio::post(io_, [this, event = std::move(event)] { tell_life(event); });
+  };
   services_->on_stuck = [this](const app::Watchdog::Call& call) {
     asio::post(io_, [this, call] { on_stuck(call); });
   };

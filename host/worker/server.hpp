@@ -74,6 +74,7 @@ class Server final : private Traffic {
   void say(const char* what, nlohmann::json more = nlohmann::json::object());
   void answer(const nlohmann::json& id, nlohmann::json answer);
   void tell_readiness();
+  void tell_life(const app::LifeEvent& event);
   void on_control(const app::ControlRequest& request);
   void on_stuck(const app::Watchdog::Call& call);
 

@@ -119,6 +119,15 @@ void Server::on_ask(const Json& message) {
   answer(id, "this question is not known");
 }
 
+void Server::tell_life(const app::LifeEvent& event) {
+  if (!event.begins) return say(message::kLife, {{"key", event.key}, {"result", event.result}});
+  say(message::kLife, {{"key", event.key},
+                       {"app", event.app},
+                       {"generation", event.generation},
+                       {"build_id", event.build_id},
+                       {"event", event.event}});
+}
+
 void Server::on_control(const app::ControlRequest& request) {
   log::info("app {}: asks the server to {}{}{}", request.app,
             request.action == SONICORN_CONTROL_RELOAD  ? "reload its settings"

@@ -366,8 +366,7 @@ TEST_SUITE("operate") {
     Process server({"/usr/bin/systemd-socket-activate", "-l", socket.path.string(),
                     "--setenv=TMPDIR=" + folder.path().string(), executable(), "serve",
                     fixture("echo"), "--control", (folder / "control").string()});
-    const auto deadline = Clock::now() + kPatience;
-    while (!std::filesystem::exists(socket.path) && Clock::now() < deadline) ::usleep(1000);
+    REQUIRE(server.wait_for_errors("Listening on " + socket.path.string()));
     for (int i = 0; i < 3; ++i) CHECK(ask(socket, get("/")).status == 200);
     CHECK(server.wait_for_errors("listening on unix:" + socket.path.string()));
     server.send_signal(SIGTERM);

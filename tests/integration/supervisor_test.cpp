@@ -20,17 +20,6 @@ namespace {
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-// Waits until it holds; false when that does not come.
-template <class Holds>
-bool comes_true(const Holds& holds, milliseconds limit = kPatience) {
-  const auto deadline = Clock::now() + limit;
-  while (!holds()) {
-    if (Clock::now() > deadline) return false;
-    ::usleep(2'000);
-  }
-  return true;
-}
-
 // Its line in /proc, "PID (NAME) STATE ..."; empty when it is gone.
 string stat_of(pid_t process) {
   std::ifstream file("/proc/" + std::to_string(process) + "/stat");
@@ -78,7 +67,7 @@ TEST_SUITE("supervisor") {
     // Whoever is left has to answer.
     for (const pid_t worker : {workers[0], workers[1]}) {
       ::kill(worker, SIGSTOP);
-      CHECK(comes_true([&] { return stat_of(worker).find(") T ") != string::npos; }));
+      CHECK(eventually([&] { return stat_of(worker).find(") T ") != string::npos; }));
     }
     for (int i = 0; i < 20; ++i) CHECK(ask(server.tcp(), get("/")).status == 200);
     for (const pid_t worker : {workers[0], workers[1]}) ::kill(worker, SIGCONT);
@@ -87,10 +76,10 @@ TEST_SUITE("supervisor") {
   TEST_CASE("SIGTTIN and SIGTTOU change the number of workers, and the last one stays") {
     Server server({.files = {mounted("/", "echo")}});
     server.process().send_signal(SIGTTIN);
-    CHECK(comes_true([&] { return server.workers().size() == 2; }));
+    CHECK(eventually([&] { return server.workers().size() == 2; }));
     CHECK(logs(server, {"worker 1 serves"}));
     server.process().send_signal(SIGTTOU);
-    CHECK(comes_true([&] { return server.workers().size() == 1; }));
+    CHECK(eventually([&] { return server.workers().size() == 1; }));
     server.process().send_signal(SIGTTOU);
     CHECK(logs(server, {"the last worker stays"}));
     CHECK(ask(server.tcp(), get("/")).status == 200);
@@ -107,9 +96,9 @@ TEST_SUITE("supervisor") {
       CHECK(Clock::now() - killed < milliseconds(2'000));
       // Its successor is to be there before the other one goes.
       ++restarted;
-      CHECK(comes_true([&] { return count_of(server.log(), " serves (pid ") == restarted; }));
+      CHECK(eventually([&] { return count_of(server.log(), " serves (pid ") == restarted; }));
     }
-    CHECK(comes_true([&] {
+    CHECK(eventually([&] {
       const auto now = server.workers();
       return now.size() == 2 && std::none_of(before.begin(), before.end(), [&](pid_t old) {
                return std::find(now.begin(), now.end(), old) != now.end();
@@ -141,7 +130,7 @@ TEST_SUITE("supervisor") {
       server.expect_failure();
       server.stop(SIGKILL);
       for (const pid_t worker : workers) {
-        CHECK(comes_true([&] { return !lives(worker); }, milliseconds(4'000)));
+        CHECK(eventually([&] { return !lives(worker); }, milliseconds(4'000)));
       }
     }
     // Told, as in any other stop.
@@ -159,7 +148,7 @@ TEST_SUITE("supervisor") {
       } catch (const std::exception&) {
         // The answer that nobody gives.
       }
-      CHECK(comes_true([&] {
+      CHECK(eventually([&] {
         const auto now = server.workers();
         return now.size() == 1 && now[0] != before;
       }));
@@ -169,10 +158,10 @@ TEST_SUITE("supervisor") {
     const std::size_t descriptors = descriptors_of(server.process().id());
     const int times = has_sanitizer() ? 10 : 99;
     for (int i = 0; i < times; ++i) crash();
-    CHECK(comes_true([&] { return descriptors_of(server.process().id()) <= descriptors; }));
+    CHECK(eventually([&] { return descriptors_of(server.process().id()) <= descriptors; }));
     // No zombie: every child that there is is the worker.
     const string own = std::to_string(server.process().id());
-    CHECK(comes_true([&] {
+    CHECK(eventually([&] {
       const string children = read_file("/proc/" + own + "/task/" + own + "/children");
       return children == std::to_string(server.worker()) + " ";
     }));
@@ -188,11 +177,11 @@ TEST_SUITE("supervisor") {
                            crashes("/bad", "bad") + app_entry("/", "echo"),
                    .arguments = {"--control", control}});
     for (int i = 0; i < 3; ++i) {
-      CHECK(comes_true([&] { return ask(server.tcp(), get("/bad/")).body == "well"; }));
+      CHECK(eventually([&] { return ask(server.tcp(), get("/bad/")).body == "well"; }));
       CHECK_THROWS(ask(server.tcp(), get("/bad/segv")));
     }
     CHECK(logs(server, {"app bad", "quarantined"}));
-    CHECK(comes_true([&] { return ask(server.tcp(), get("/bad/")).status == 503; }));
+    CHECK(eventually([&] { return ask(server.tcp(), get("/bad/")).status == 503; }));
     const Response refused = ask(server.tcp(), get("/bad/segv"));
     CHECK(refused.status == 503);
     CHECK(refused.has("Retry-After"));
@@ -214,7 +203,7 @@ TEST_SUITE("supervisor") {
     contract.steer("bad", "start=fail");
     ::kill(server.worker(), SIGKILL);
     CHECK(logs(server, {"app bad", "quarantined"}));
-    CHECK(comes_true([&] { return ask(server.tcp(), get("/bad")).status == 503; }));
+    CHECK(eventually([&] { return ask(server.tcp(), get("/bad")).status == 503; }));
     CHECK(ask(server.tcp(), get("/")).status == 200);
   }
 
@@ -233,7 +222,7 @@ TEST_SUITE("supervisor") {
         CHECK(logs(server, {"app bad", "is at", how == string("loop") ? "spin" : "lock_twice"}));
       }
       CHECK(logs(server, {"worker 0 is replaced"}));
-      CHECK(comes_true([&] { return !lives(before); }));
+      CHECK(eventually([&] { return !lives(before); }));
       CHECK(ask(server.tcp(), get("/")).body == "well");
     }
   }
@@ -242,7 +231,7 @@ TEST_SUITE("supervisor") {
     Server server({.toml = "threads = 1\n[workers]\nmax_requests = 50\n" + app_entry("/", "echo")});
     const pid_t before = server.worker();
     for (int i = 0; i < 60; ++i) REQUIRE(ask(server.tcp(), get("/")).status == 200);
-    CHECK(comes_true([&] {
+    CHECK(eventually([&] {
       REQUIRE(ask(server.tcp(), get("/")).status == 200);
       const auto now = server.workers();
       return now.size() == 1 && now[0] != before;
@@ -258,7 +247,7 @@ TEST_SUITE("supervisor") {
     const pid_t before = server.worker();
     CHECK(ask(server.tcp(), get("/memory")).body == "well");
     CHECK(logs(server, {"worker 0 is replaced", "max_memory"}));
-    CHECK(comes_true([&] { return !lives(before); }));
+    CHECK(eventually([&] { return !lives(before); }));
     CHECK(ask(server.tcp(), get("/")).body == "well");
   }
 
@@ -300,7 +289,7 @@ TEST_SUITE("supervisor") {
     Server server({.toml = "[workers]\nmax_lifetime = 0.5\n" + app_entry("/", "echo")});
     const pid_t before = server.worker();
     CHECK(logs(server, {"worker 0 is replaced", "max_lifetime"}));
-    CHECK(comes_true([&] { return !lives(before); }));
+    CHECK(eventually([&] { return !lives(before); }));
     CHECK(ask(server.tcp(), get("/")).status == 200);
   }
 

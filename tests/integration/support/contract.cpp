@@ -9,20 +9,15 @@
 #include "support/client.hpp"
 
 namespace support {
-namespace {
 
-// Looks again and again, for what happens in another process and tells nobody.
-template <class Look>
-bool eventually(Look look) {
-  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+bool eventually(const std::function<bool()>& look, std::chrono::milliseconds limit) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
   while (!look()) {
     if (std::chrono::steady_clock::now() > deadline) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   return true;
 }
-
-}  // namespace
 
 std::string patient_times() {
   return "grace = 60\n[limits]\nrequest_time = 120\n[lifecycle]\nstart_time = 120\n"

@@ -57,6 +57,10 @@ class Contract {
   Fifo gate_{folder_ / "gate"};
 };
 
+// Looks again and again, for what happens in another process and tells nobody, until it is so;
+// false when that does not come.
+bool eventually(const std::function<bool()>& look, std::chrono::milliseconds limit = kPatience);
+
 // Waits until one line of the server's log contains all of these; false when none comes.
 bool logs(const Server& server, const std::vector<std::string>& fragments);
 // Whether there is one now.

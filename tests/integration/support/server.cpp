@@ -83,10 +83,12 @@ Server::Server(const ServerOptions& options) {
   arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
   arguments.insert(arguments.end(), options.files.begin(), options.files.end());
   std::filesystem::create_directory(folder_ / "runtime");
+  std::filesystem::create_directory(folder_ / "run");
   {
     const DescriptorLimit limit(options.descriptors);
     process_ = std::make_unique<Process>(std::move(arguments),
-                                         Process::Environment{{"TMPDIR", folder_ / "runtime"}});
+                                         Process::Environment{{"TMPDIR", folder_ / "runtime"},
+                                                              {"RUNTIME_DIRECTORY", folder_ / "run"}});
   }
   wait_until_listening(binds.size());
 }

@@ -117,12 +117,13 @@ TEST_CASE("who comes from gunicorn is told where its hooks went") {
 TEST_CASE("accounts, umask, PID file and the check of owners reach the configuration") {
   const Outcome outcome = read(
       "user = \"www-data\"\ngroup = 33\numask = \"027\"\npid_file = \"run/s.pid\"\n"
-      "check_owners = true\n");
+      "journal = \"run/journal\"\ncheck_owners = true\n");
   REQUIRE(outcome.errors.empty());
   CHECK(outcome.config.privileges.user == "www-data");
   CHECK(outcome.config.privileges.group == "33");
   CHECK(outcome.config.privileges.umask == 027U);
   CHECK(outcome.config.pid_file == "etc/run/s.pid");
+  CHECK(outcome.config.journal == "etc/run/journal");
   CHECK(outcome.config.check_owners);
   CHECK_FALSE(Config{}.privileges.umask.has_value());
 }
@@ -138,7 +139,7 @@ TEST_CASE("what is wrong with accounts and umask is told with what is allowed") 
     only_error(wrong, "config.out_of_range");
   }
   for (const char* const wrong :
-       {"user = true", "group = 1.5", "pid_file = 1", "check_owners = \"yes\""}) {
+       {"user = true", "group = 1.5", "pid_file = 1", "journal = 1", "check_owners = \"yes\""}) {
     CAPTURE(std::string(wrong));
     only_error(wrong, "config.wrong_type");
   }
@@ -151,11 +152,13 @@ TEST_CASE("the flags of operation win over the file") {
   flags.user = "nobody";
   flags.group = "7";
   flags.pid_file = "s.pid";
+  flags.journal = "journal";
   const Config config = load(flags).config;
   CHECK(config.check_owners == (::geteuid() != 0));
   CHECK(config.privileges.user == "nobody");
   CHECK(config.privileges.group == "7");
   CHECK(config.pid_file == "s.pid");
+  CHECK(config.journal == "journal");
   flags.user = "";
   const Loaded wrong = load(flags);
   REQUIRE_FALSE(wrong.errors.empty());
