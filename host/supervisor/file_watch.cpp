@@ -3,6 +3,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <fstream>
@@ -21,22 +22,38 @@ namespace {
 constexpr std::uint32_t kEvents = IN_MODIFY | IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO | IN_ATTRIB |
                                   IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF;
 constexpr int kMostLooks = 10;
-constexpr std::chrono::milliseconds kMissing{
-    1'000};  // between tries to watch a folder that is gone
+constexpr int kMostLinks = 40;  // as the kernel follows
+// Between tries to watch a folder that is gone.
+constexpr std::chrono::milliseconds kMissing{1'000};
 
 std::string content_of(const fs::path& file) {
   std::ifstream stream(file, std::ios::binary);
   return {std::istreambuf_iterator<char>(stream), {}};
 }
 
-// Where changes of the file are seen: its folder, and that of what a link stands for.
-std::vector<fs::path> folders_of(const fs::path& file) {
+// Where it is seen that the file becomes another one: the entry of the file itself, and each link on
+// the way to it.
+std::vector<fs::path> entries_on_the_way(const fs::path& file) {
   std::error_code error;
-  const fs::path whole = fs::absolute(file, error);
-  std::vector<fs::path> folders{whole.parent_path()};
-  const fs::path real = fs::canonical(whole, error);
-  if (!error && real.parent_path() != folders.front()) folders.push_back(real.parent_path());
-  return folders;
+  std::vector<fs::path> entries;
+  fs::path rest = fs::absolute(file, error).lexically_normal();
+  for (int links = 0; links <= kMostLinks; ++links) {
+    fs::path walked;
+    fs::path next;
+    for (auto part = rest.begin(); part != rest.end(); ++part) {
+      walked /= *part;
+      if (!next.empty()) {
+        next /= *part;
+      } else if (fs::is_symlink(walked, error)) {
+        entries.push_back(walked);
+        next = walked.parent_path() / fs::read_symlink(walked, error);
+      }
+    }
+    if (next.empty()) break;
+    rest = next.lexically_normal();
+  }
+  entries.push_back(rest);
+  return entries;
 }
 
 }  // namespace
@@ -74,22 +91,37 @@ void FileWatch::watch(const std::vector<Watched>& files) {
     }
   }
   add_watches();
-  if (any_new) look_later();
+  if (any_new) look_later(quiet_);
 }
 
 void FileWatch::stop() {
   boost::system::error_code ignored;
   events_.close(ignored);
   timer_.cancel();
+  will_look_ = false;
+  files_.clear();
+  folders_.clear();
 }
 
 void FileWatch::add_watches() {
+  std::map<fs::path, Folder> wanted;
   for (const auto& [file, state] : files_) {
-    for (const fs::path& folder : folders_of(file)) {
-      int& watch = folders_[folder];
-      if (watch > 0) continue;
-      watch = ::inotify_add_watch(events_.native_handle(), folder.c_str(), kEvents);
+    for (const fs::path& entry : entries_on_the_way(file)) {
+      wanted[entry.parent_path()].entries.emplace(entry.filename(), file);
     }
+  }
+  for (auto& [path, folder] : wanted) {
+    const auto known = folders_.find(path);
+    if (known != folders_.end()) folder.watch = known->second.watch;
+    if (folder.watch > 0) continue;
+    folder.watch = ::inotify_add_watch(events_.native_handle(), path.c_str(), kEvents);
+  }
+  folders_.swap(wanted);
+  for (const auto& [path, folder] : wanted) {
+    const bool stays = std::any_of(folders_.begin(), folders_.end(), [&](const auto& each) {
+      return each.second.watch == folder.watch;
+    });
+    if (folder.watch > 0 && !stays) ::inotify_rm_watch(events_.native_handle(), folder.watch);
   }
 }
 
@@ -110,21 +142,36 @@ void FileWatch::read_events() {
     for (ssize_t at = 0; at < size;) {
       const auto* const event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
       at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
-      if ((event->mask & (IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF)) == 0) continue;
-      for (auto& [folder, watch] : folders_) {
-        if (watch == event->wd) watch = 0;
-      }
+      note_event(*event);
     }
   }
-  // Which file an event is about may be hidden behind a link, so all are looked at.
-  for (auto& [file, state] : files_) state.due = true;
-  look_later();
+  const bool any_due =
+      std::any_of(files_.begin(), files_.end(), [](const auto& each) { return each.second.due; });
+  if (any_due) look_later(quiet_);
 }
 
-void FileWatch::look_later() {
-  timer_.expires_after(quiet_);
+void FileWatch::note_event(const inotify_event& event) {
+  if ((event.mask & IN_Q_OVERFLOW) != 0) {
+    for (auto& [file, state] : files_) state.due = true;
+  }
+  const std::string name = event.len > 0 ? event.name : "";
+  for (auto& [path, folder] : folders_) {
+    if (folder.watch != event.wd) continue;
+    if ((event.mask & (IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF)) != 0) folder.watch = 0;
+    for (const auto& [entry, file] : folder.entries) {
+      if (name.empty() || name == entry) files_[file].due = true;
+    }
+  }
+}
+
+// Who is about to look is not put off: a file that is touched all the time is looked at as well.
+void FileWatch::look_later(std::chrono::milliseconds wait) {
+  if (std::exchange(will_look_, true)) return;
+  timer_.expires_after(wait);
   timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) look();
+    if (error) return;
+    will_look_ = false;
+    look();
   });
 }
 
@@ -154,15 +201,12 @@ void FileWatch::look() {
   }
   add_watches();
   bool missing = false;
-  for (const auto& [folder, watch] : folders_) missing = missing || watch <= 0;
+  for (const auto& [path, folder] : folders_) missing = missing || folder.watch <= 0;
   if (again) {
-    look_later();
+    look_later(quiet_);
   } else if (missing) {
     for (auto& [file, state] : files_) state.due = true;
-    timer_.expires_after(kMissing);
-    timer_.async_wait([this](const boost::system::error_code& error) {
-      if (!error) look();
-    });
+    look_later(kMissing);
   }
   for (const fs::path& file : changed) changed_(file);
 }

@@ -10,16 +10,18 @@
 #include <string>
 #include <vector>
 
+struct inotify_event;
+
 namespace sonicorn::supervisor {
 
-// Watches files that are written anew as a whole: in place, by a rename, or in pieces. For the
-// thread of `io`.
+// Watches files that are written anew as a whole: in place, by a rename, in pieces, or by a link on
+// the way to them that is turned. For the thread of `io`.
 class FileWatch {
  public:
-  // `changed` is called with a file when nothing has happened to it for `quiet` and `is_complete`
-  // says that it is whole; one that is not is looked at again, and told of all the same when it has
-  // not changed for 10 times that. A file whose content is what it was when it was told of last, or
-  // that of its copy, is not told of.
+  // `changed` is called with a file when its content was the same in two looks, `quiet` apart, and
+  // `is_complete` says that it is whole; one that is not is looked at again, and told of all the
+  // same when it has not changed for 10 times that. A file whose content is what it was when it was
+  // told of last, or that of its copy, is not told of.
   FileWatch(boost::asio::io_context& io,
             std::function<void(const std::filesystem::path& file)> changed,
             std::function<bool(const std::string& content)> is_complete,
@@ -42,10 +44,17 @@ class FileWatch {
     bool due = false;      // something has happened to it
   };
 
+  // A folder that is watched, and of what in it.
+  struct Folder {
+    int watch = 0;                            // inotify's; 0 or less: not watched
+    std::multimap<std::string, std::filesystem::path> entries;  // a name in it leads to a file
+  };
+
   void add_watches();
   void wait_for_events();
   void read_events();
-  void look_later();
+  void note_event(const inotify_event& event);
+  void look_later(std::chrono::milliseconds wait);
   void look();
 
   boost::asio::io_context& io_;
@@ -54,8 +63,9 @@ class FileWatch {
   std::chrono::milliseconds quiet_;
   boost::asio::posix::stream_descriptor events_;
   boost::asio::steady_timer timer_;
+  bool will_look_ = false;
   std::map<std::filesystem::path, File> files_;
-  std::map<std::filesystem::path, int> folders_;  // and their watches
+  std::map<std::filesystem::path, Folder> folders_;
 };
 
 }  // namespace sonicorn::supervisor

@@ -94,16 +94,16 @@ void Replacement::run(std::function<std::string()> task, Done done) {
   });
 }
 
-// Waits for a lifecycle call, but not for longer than `limit`, and not when nobody wants it any
+// Waits for a lifecycle call, but not for longer than a limit, and not when nobody wants it any
 // more.
 template <class Call>
-app::Outcome Replacement::outcome_of(const Call& call, milliseconds limit) {
+app::Outcome Replacement::outcome_of(const Call& call, std::optional<milliseconds> limit) {
   const auto told = std::make_shared<std::promise<app::Outcome>>();
   call([told](app::Outcome outcome) { told->set_value(std::move(outcome)); });
   auto future = told->get_future();
   const auto begun = Clock::now();
   while (future.wait_for(kLook) != std::future_status::ready) {
-    if (given_up_ || Clock::now() - begun >= limit) {
+    if (given_up_ || (limit && Clock::now() - begun >= *limit)) {
       return {.error = {}, .overdue = true, .called = true};
     }
   }

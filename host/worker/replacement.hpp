@@ -67,8 +67,6 @@ class Replacement {
   void stop() { given_up_ = stopping_ = true; }
 
  private:
-  static constexpr std::chrono::milliseconds kUnlimited = std::chrono::milliseconds::max();
-
   struct Work;  // one part under way
 
   void run(std::function<std::string()> task, Done done);
@@ -84,7 +82,7 @@ class Replacement {
   void end_candidate(Work& work);
   std::string conflict() const;
   template <class Call>
-  app::Outcome outcome_of(const Call& call, std::chrono::milliseconds limit = kUnlimited);
+  app::Outcome outcome_of(const Call& call, std::optional<std::chrono::milliseconds> limit = {});
 
   Apps& apps_;
   app::Services& services_;

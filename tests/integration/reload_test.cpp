@@ -1,13 +1,11 @@
 #include <atomic>
 #include <csignal>
 #include <fstream>
-#include <functional>
-#include <map>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "support/contract.hpp"
+#include "support/reloading.hpp"
 #include "support/support.hpp"
 
 // New code for running apps, in all workers or in none, without a request lost.
@@ -17,122 +15,6 @@ using nlohmann::json;
 using std::string;
 
 namespace {
-
-constexpr const char* kQuick =
-    "load_time = 20\ngrace = 20\n[lifecycle]\nstart_time = 20\nhealth_interval = 0.1\n";
-
-// A folder with the app's file, whose builds come and go.
-class Builds {
- public:
-  explicit Builds(const string& first) { install(first); }
-
-  // As a linker that renames: the file is whole or it is the one before.
-  void install(const string& name) const {
-    const auto fresh = folder_ / "fresh";
-    std::filesystem::copy_file(fixture(name), fresh,
-                               std::filesystem::copy_options::overwrite_existing);
-    std::filesystem::rename(fresh, file());
-  }
-  std::filesystem::path file() const { return folder_ / "app.so"; }
-  std::filesystem::path control() const { return folder_ / "control"; }
-
-  string toml(const string& root = kQuick, const string& more = {}) const {
-    return "control = \"" + control().string() + "\"\n" + root +
-           "[[app]]\nmount = \"/\"\nfile = \"" + file().string() + "\"\n" + more;
-  }
-
-  // `sonicorn COMMAND... --control ...`
-  Outcome operate(std::vector<string> arguments) const {
-    arguments.insert(arguments.end(), {"--control", control().string()});
-    return run_sonicorn(std::move(arguments));
-  }
-  bool reload(const string& app = "app") const {
-    const Outcome outcome = operate({"reload", app});
-    INFO(outcome.output << outcome.errors);
-    return outcome.ending.status == 0;
-  }
-  json apps() const { return json::parse(operate({"apps", "--json"}).output); }
-
- private:
-  TemporaryFolder folder_;
-};
-
-// Clients that ask on and on, on connections that stay and on new ones.
-class Load {
- public:
-  explicit Load(const Endpoint& endpoint, unsigned clients = 3, const string& target = "/") {
-    for (unsigned i = 0; i < clients; ++i) {
-      threads_.emplace_back([this, endpoint, target, keeps = i % 3 != 2] {
-        try {
-          ask_on(endpoint, target, keeps);
-        } catch (const std::exception& error) {
-          note(error.what());
-        }
-      });
-    }
-  }
-  ~Load() { stop(); }
-  Load(const Load&) = delete;
-  Load& operator=(const Load&) = delete;
-
-  void stop() {
-    stop_ = true;
-    for (std::thread& thread : threads_) {
-      if (thread.joinable()) thread.join();
-    }
-  }
-  // Those that were not answered with 200, as texts; and how many were.
-  std::vector<string> faults() const {
-    const std::lock_guard lock(mutex_);
-    return faults_;
-  }
-  unsigned long answered() const { return answered_; }
-  void wait_for_more(unsigned long count) const {
-    const unsigned long until = answered_ + count;
-    while (answered_ < until && faults().empty()) std::this_thread::yield();
-  }
-
- private:
-  void ask_on(const Endpoint& endpoint, const string& target, bool keeps) {
-    auto client = std::make_unique<Client>(endpoint);
-    while (!stop_) {
-      const Response response = client->ask(get(target));
-      if (response.status != 200) note(std::to_string(response.status) + " " + response.body);
-      if (keeps && response.field("Connection") == "close") note("a connection was closed");
-      ++answered_;
-      if (!keeps) client = std::make_unique<Client>(endpoint);
-    }
-  }
-  void note(const string& fault) {
-    const std::lock_guard lock(mutex_);
-    if (faults_.size() < 5) faults_.push_back(fault);
-  }
-
-  std::atomic<bool> stop_{false};
-  std::atomic<unsigned long> answered_{0};
-  mutable std::mutex mutex_;
-  std::vector<string> faults_;
-  std::vector<std::thread> threads_;
-};
-
-void check_nothing_lost(Load& load) {
-  load.stop();
-  const auto faults = load.faults();
-  CHECK_MESSAGE(faults.empty(), (faults.empty() ? string() : faults.front()));
-  CHECK(load.answered() > 0);
-}
-
-long memory_of(pid_t process) {
-  std::ifstream file("/proc/" + std::to_string(process) + "/statm");
-  long size = 0;
-  long resident = 0;
-  file >> size >> resident;
-  return resident;
-}
-
-std::size_t mappings_of(pid_t process) {
-  return read_lines("/proc/" + std::to_string(process) + "/maps").size();
-}
 
 string body_of(const Server& server, const string& target = "/") {
   return ask(server.tcp(), get(target)).body;
@@ -175,31 +57,6 @@ TEST_SUITE("reload") {
     CHECK(unknown.errors.find("no app is named nobody") != string::npos);
   }
 
-  TEST_CASE("many reloads in a row lose no request and no connection, and leave nothing behind") {
-    for (const int workers : {1, 2}) {
-      CAPTURE(workers);
-      const Builds builds("build_one");
-      Server server(
-          {.toml = builds.toml("workers = " + std::to_string(workers) + "\n" + string(kQuick))});
-      Load load(server.tcp());
-      const auto reload = [&](int times) {
-        for (int i = 0; i < times; ++i) {
-          builds.install(i % 2 == 0 ? "build_two" : "build_one");
-          REQUIRE(builds.reload());
-        }
-      };
-      reload(10);
-      const pid_t worker = server.workers().at(0);
-      const long memory = memory_of(worker);
-      const std::size_t mappings = mappings_of(worker);
-      reload(has_sanitizer() ? 20 : 100);
-      check_nothing_lost(load);
-      CHECK(mappings_of(worker) <= mappings + 8);
-      if (!has_sanitizer()) CHECK(memory_of(worker) < memory + memory / 20 + 512);
-      CHECK(server.workers().size() == static_cast<std::size_t>(workers));
-    }
-  }
-
   TEST_CASE("a build that cannot serve is never switched to, and the answer says why") {
     const Builds builds("build_one");
     const string elf = read_file(fixture("build_two"));
@@ -236,8 +93,16 @@ TEST_SUITE("reload") {
     }
     builds.install("build_two");
     CHECK(builds.reload());
-    check_nothing_lost(load);
+    load.check_nothing_lost();
     CHECK(body_of(server).starts_with("two "));
+  }
+
+  TEST_CASE("a build that takes a while to start is waited for") {
+    const Builds builds("build_one");
+    Server server({.toml = builds.toml()});
+    builds.install("build_slow_start");
+    CHECK(builds.reload());
+    CHECK(body_of(server) == "slow 1");
   }
 
   TEST_CASE("a build without shutdown is taken when it is forced") {
@@ -354,7 +219,7 @@ TEST_SUITE("reload") {
     write_file(config, builds.toml());
     CHECK(builds.operate({"reload"}).ending.status == 0);
     CHECK(body_of(server, "/elsewhere").starts_with("one "));
-    check_nothing_lost(load);
+    load.check_nothing_lost();
   }
 
   TEST_CASE("state is handed over to the last increment, and no request is lost") {
@@ -363,7 +228,7 @@ TEST_SUITE("reload") {
     Load load(server.tcp(), 4);
     const int times = has_sanitizer() ? 10 : 100;
     for (int i = 0; i < times; ++i) REQUIRE(builds.reload());
-    check_nothing_lost(load);
+    load.check_nothing_lost();
     CHECK(body_of(server) == std::to_string(load.answered() + 1));
   }
 
@@ -390,7 +255,7 @@ TEST_SUITE("reload") {
     builds.install("build_no_start");
     CHECK_FALSE(builds.operate({"reload", "app"}).ending.status == 0);
     load.wait_for_more(10);
-    check_nothing_lost(load);
+    load.check_nothing_lost();
     CHECK(std::filesystem::exists(folder / "lock"));
   }
 
