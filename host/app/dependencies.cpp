@@ -1,5 +1,10 @@
 #include "app/dependencies.hpp"
 
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
@@ -16,10 +21,42 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// This program's file. With debug information it is large, and little of it is looked at, so it is
+// mapped: nobody can write to a file that runs.
+class OwnProgram {
+ public:
+  OwnProgram() {
+    const int file = ::open(kSelf, O_RDONLY | O_CLOEXEC);
+    struct stat status {};
+    if (file >= 0 && ::fstat(file, &status) == 0) {
+      size_ = static_cast<std::size_t>(status.st_size);
+      bytes_ = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file, 0);
+    }
+    if (file >= 0) ::close(file);
+  }
+  ~OwnProgram() {
+    if (bytes_ != MAP_FAILED) ::munmap(bytes_, size_);
+  }
+  OwnProgram(const OwnProgram&) = delete;
+  OwnProgram& operator=(const OwnProgram&) = delete;
+
+  // Empty when it cannot be had.
+  std::string_view bytes() const {
+    return bytes_ == MAP_FAILED ? std::string_view()
+                                : std::string_view(static_cast<const char*>(bytes_), size_);
+  }
+
+  static constexpr const char* kSelf = "/proc/self/exe";
+
+ private:
+  void* bytes_ = MAP_FAILED;
+  std::size_t size_ = 0;
+};
+
 // One object of a closure: the app, the server, or a library that one of them needs.
 struct Object {
   fs::path file;
-  std::string content;  // what `image` views; empty for the app, whose bytes the caller holds
+  std::string content;  // what `image` views of a library; others hold the bytes of the rest
   ElfImage image;
   const Object* needed_by = nullptr;
   bool moves = false;  // it is the app, or goes with it: loaded from a copy in another folder
@@ -38,13 +75,12 @@ class Closure {
   Closure() : library_path_(split_library_path(variable("LD_LIBRARY_PATH"))) {}
 
   void add_server() {
-    const fs::path self = "/proc/self/exe";
+    auto image = ElfImage::parse(program_.bytes());
+    if (!image) return;
     std::error_code ignored;
-    auto server = open(self);
-    if (!server) return;
-    server->file = fs::read_symlink(self, ignored);
-    server_ = server.get();
-    objects_.push_back(std::move(server));
+    objects_.push_back(std::make_unique<Object>(Object{
+        fs::read_symlink(OwnProgram::kSelf, ignored), {}, *std::move(image), nullptr, false}));
+    server_ = objects_.back().get();
     std::string preloaded = variable("LD_PRELOAD");
     std::replace(preloaded.begin(), preloaded.end(), ' ', ':');
     for (const std::string& name : split_library_path(preloaded)) add(name, *server_);
@@ -185,6 +221,7 @@ class Closure {
     return folders;
   }
 
+  const OwnProgram program_;
   const std::vector<std::string> library_path_;
   const std::vector<fs::path> system_folders_ = system_library_folders();
   std::vector<std::unique_ptr<Object>> objects_;

@@ -271,6 +271,39 @@ void Supervisor::ask_reloading(const char* what, Json more,
   on_answer({});
 }
 
+// Tells those that take part what was decided. `done` is called when all have done it. One that
+// does not answer is ended, for it may serve something else than the others; the next one in its
+// place begins with what is served.
+void Supervisor::tell_reloading(const char* what, std::function<void()> done) {
+  const auto open = std::make_shared<std::size_t>(1);
+  const auto on_answer = [open, done = std::move(done)] {
+    if (--*open == 0) done();
+  };
+  each_worker([&](WorkerProcess& worker) {
+    if (!takes_part(worker)) return;
+    ++*open;
+    worker.ask(what, Json::object(), reload_limit(),
+               [this, on_answer, pid = worker.pid(), index = worker.index()](const Json& answer) {
+                 if (!answer.is_string()) {
+                   end_astray(pid);
+                 } else if (const auto fault = answer.get<std::string>(); !fault.empty()) {
+                   reload_->faults.push_back(fmt::format("worker {}: {}", index, fault));
+                 }
+                 on_answer();
+               });
+  });
+  on_answer();
+}
+
+void Supervisor::end_astray(pid_t pid) {
+  each_worker([pid](WorkerProcess& worker) {
+    if (worker.pid() != pid || worker.has_ended()) return;
+    log::error("worker {} (pid {}) did not answer whether it follows a reload; it is ended",
+               worker.index(), pid);
+    worker.kill();
+  });
+}
+
 bool Supervisor::takes_part(const WorkerProcess& worker) const {
   const std::vector<pid_t>& all = reload_->workers;
   return std::find(all.begin(), all.end(), worker.pid()) != all.end();
@@ -316,7 +349,7 @@ void Supervisor::prepare_workers() {
 
 void Supervisor::drop_reload(const std::string& fault) {
   reload_->faults.push_back(fault);
-  ask_reloading("drop", Json::object(), [this](const std::string&) {
+  tell_reloading("drop", [this] {
     // Where the old build had ended already, it serves anew.
     for (const Reload::App& app : reload_->apps) {
       if (app.spare == nullptr || !reload_->exchanging) continue;
@@ -360,8 +393,7 @@ void Supervisor::commit_reload() {
   }
   served_ = std::move(served);
   hooks_.replace(config_.hooks);
-  ask_reloading("commit", Json::object(), [this, workers_before](const std::string& fault) {
-    if (!fault.empty()) reload_->faults.push_back(fault);
+  tell_reloading("commit", [this, workers_before] {
     end_reload();
     if (config_.workers.count != workers_before) set_workers(config_.workers.count);
   });

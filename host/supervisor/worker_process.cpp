@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <boost/asio/post.hpp>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -118,6 +119,7 @@ void WorkerProcess::send(const char* what, Json more) {
 
 void WorkerProcess::ask(const char* what, Json more, std::chrono::milliseconds more_time,
                         std::function<void(Json)> done) {
+  if (ended_) return boost::asio::post(io_, [done = std::move(done)] { done(nullptr); });
   const std::uint64_t id = next_question_++;
   auto deadline = std::make_unique<boost::asio::steady_timer>(io_, answer_time_ + more_time);
   deadline->async_wait([this, id](const boost::system::error_code& error) {
@@ -200,6 +202,7 @@ void WorkerProcess::on_silence() {
 
 void WorkerProcess::tell_end() {
   kill_timer_.cancel();
+  ended_ = true;
   auto questions = std::exchange(questions_, {});
   for (auto& [id, question] : questions) question.done(nullptr);
   End end = *std::exchange(end_, std::nullopt);

@@ -60,6 +60,8 @@ class WorkerProcess {
   unsigned index() const { return index_; }
   pid_t pid() const { return pid_; }
   State state() const { return state_; }
+  // Whether its process has. Questions are answered with null from then on.
+  bool has_ended() const { return gone_; }
   Clock::time_point started() const { return started_; }
   std::uint64_t resident_bytes() const;  // 0: not known
 
@@ -118,6 +120,7 @@ class WorkerProcess {
   bool outdated_ = false;
   bool gone_ = false;    // the process has ended
   bool silent_ = false;  // its channel has
+  bool ended_ = false;   // both, and that is told
   std::optional<End> end_;
   std::string why_not_ready_ = "the server is starting";
   std::string blamed_;

@@ -135,15 +135,15 @@ TEST_SUITE("reload") {
                    .arguments = {"--workers", "2"}});
     server.expect_failure();
     string serving = "one";
-    for (int i = 0; i < (has_sanitizer() ? 4 : 20); ++i) {
+    for (int i = 0; i < (has_sanitizer() ? 12 : 60); ++i) {
       const string next = serving == "one" ? "two" : "one";
       builds.install("build_" + next);
       const auto workers = server.workers();
       std::atomic<bool> switched{false};
       std::thread operating([&] { switched = builds.reload(); });
       // At some moment of it.
-      ::usleep(static_cast<unsigned>(1000 * (i * 5 % 60)));
-      if (!workers.empty()) ::kill(workers[0], SIGKILL);
+      ::usleep(static_cast<unsigned>(1000 * (has_sanitizer() ? i * 20 : i % 40)));
+      if (!workers.empty()) ::kill(workers.at(i % workers.size()), SIGKILL);
       operating.join();
       if (switched) serving = next;
       for (int asked = 0; asked < 10; ++asked) {
