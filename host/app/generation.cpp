@@ -8,7 +8,6 @@
 #include "app/signal_guard.hpp"
 #include "app/thread_role.hpp"
 #include "core/log.hpp"
-#include "core/own_thread.hpp"
 
 // The life of a generation, on its lifecycle thread.
 namespace sonicorn::app {
@@ -91,7 +90,6 @@ Generation::Generation(Module module, Traits traits, ServerView::Facts facts, Se
       lifecycle_(traits_.name) {
   lifecycle_.post([this] {
     set_thread_role(SONICORN_THREAD_LIFECYCLE);
-    core::note_own_thread();
     context_ = std::make_unique<CallContext>(SONICORN_SCOPE_APP, SONICORN_THREAD_LIFECYCLE);
     services_.watchdog.watch_requests(*context_, services_.limits.call_time);
   });

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/alternate_stack.hpp"
+#include "core/own_thread.hpp"
 
 namespace sonicorn::app {
 namespace {
@@ -24,7 +25,7 @@ milliseconds bounded(milliseconds time) {
 }  // namespace
 
 LifecycleThread::LifecycleThread(std::string name)
-    : name_(std::move(name)), thread_([this] { run(); }) {}
+    : name_(std::move(name)), thread_(core::start_own_thread([this] { run(); })) {}
 
 LifecycleThread::~LifecycleThread() {
   stop_timers();

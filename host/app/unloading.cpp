@@ -13,7 +13,6 @@
 #include <csignal>
 #include <fstream>
 #include <set>
-#include <sstream>
 #include <system_error>
 #include <vector>
 
@@ -60,21 +59,6 @@ std::string name_of_thread(pid_t thread) {
   std::string name;
   std::getline(file, name);
   return name;
-}
-
-// In clock ticks; 0 when it has ended.
-std::uint64_t birth_of(pid_t thread) {
-  std::ifstream file(fmt::format("/proc/self/task/{}/stat", thread));
-  std::string line;
-  std::getline(file, line);
-  // Its name may hold anything, and is in parentheses.
-  std::istringstream rest(line.substr(std::min(line.rfind(')'), line.size())));
-  std::string field;
-  constexpr int kBirth = 20;  // fields behind the name (proc(5): the 22nd)
-  for (int i = 0; i <= kBirth; ++i) rest >> field;
-  std::uint64_t birth = 0;
-  std::from_chars(field.data(), field.data() + field.size(), birth);
-  return birth;
 }
 
 bool is_of_runtime(const core::Frame& frame) {
@@ -137,7 +121,7 @@ ThreadBirths threads_of_process() {
     const std::string name = entry->path().filename().string();
     pid_t id = 0;
     std::from_chars(name.data(), name.data() + name.size(), id);
-    if (const std::uint64_t birth = birth_of(id); birth != 0) all[id] = birth;
+    if (const std::uint64_t birth = core::birth_of_thread(id); birth != 0) all[id] = birth;
   }
   return all;
 }
@@ -155,7 +139,7 @@ std::string reason_to_keep(std::span<const core::AddressRange> code, const Threa
   const std::set<std::string> objects = objects_of(code);
   for (const auto& [thread, birth] : threads_of_process()) {
     const auto known = before.find(thread);
-    if ((known != before.end() && known->second == birth) || core::is_own_thread(thread)) continue;
+    if ((known != before.end() && known->second == birth) || core::is_own_thread(thread, birth)) continue;
     if (std::string fault = fault_of_thread(thread, objects); !fault.empty()) return fault;
   }
   return {};

@@ -10,6 +10,7 @@
 #include "app/generation.hpp"
 #include "core/backtrace.hpp"
 #include "core/log.hpp"
+#include "core/own_thread.hpp"
 
 namespace sonicorn::app {
 namespace {
@@ -35,7 +36,7 @@ std::string_view consequence(config::Overrun policy) {
 
 }  // namespace
 
-Watchdog::Watchdog() : thread_([this] { run(); }) {}
+Watchdog::Watchdog() : thread_(core::start_own_thread([this] { run(); })) {}
 
 Watchdog::~Watchdog() {
   {

@@ -187,10 +187,7 @@ void LineWriter::start_draining() {
   if (draining_ || stopping_) return;
   if (thread_.joinable()) thread_.join();
   without_signals([this] {
-    thread_ = std::thread([this] {
-      note_own_thread();
-      keep_draining();
-    });
+    thread_ = start_own_thread([this] { keep_draining(); });
   });
   draining_ = thread_.joinable();
 }

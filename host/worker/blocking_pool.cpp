@@ -81,11 +81,11 @@ void BlockingPool::wake_for(http::PoolCall& call) {
 bool BlockingPool::add_thread() {
   if (threads_.size() >= max_threads_) return true;
   try {
-    threads_.emplace_back([this, number = threads_.size()] {
+    threads_.push_back(core::start_own_thread([this, number = threads_.size()] {
       core::use_alternate_stack();
       ::pthread_setname_np(::pthread_self(), fmt::format("pool-{}", number).c_str());
       run();
-    });
+    }));
   } catch (const std::system_error& error) {
     core::log::warning("cannot start a pool thread: {}", error.what());
   }
@@ -94,7 +94,6 @@ bool BlockingPool::add_thread() {
 
 void BlockingPool::run() {
   app::set_thread_role(SONICORN_THREAD_POOL);
-  core::note_own_thread();
   app::CallContext context(SONICORN_SCOPE_REQUEST, SONICORN_THREAD_POOL);
   context.set_event("on_request");
   watchdog_.watch_requests(context, request_time_);

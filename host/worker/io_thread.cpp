@@ -43,7 +43,7 @@ class IoThread::Impl {
         listening_(listening.begin(), listening.end()) {
     std::promise<void> made;
     std::future<void> ready = made.get_future();
-    thread_ = std::thread([this, index, &made] {
+    thread_ = core::start_own_thread([this, index, &made] {
       core::use_alternate_stack();
       ::pthread_setname_np(::pthread_self(), fmt::format("io-{}", index).c_str());
       run(made);
@@ -136,7 +136,6 @@ class IoThread::Impl {
     loop_ = loop.get();
     loop->context().counted_as = index_ + 1;
     app::set_thread_role(SONICORN_THREAD_IO);
-    core::note_own_thread();
     shared_.services.watchdog.watch_requests(loop->context(), shared_.limits.request_time,
                                              {shared_.limits.loop_time, shared_.services.on_stuck});
     watch();

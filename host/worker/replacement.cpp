@@ -79,8 +79,7 @@ Replacement::~Replacement() {
 
 // Runs what may block on a thread of its own.
 void Replacement::run(std::function<std::string()> task, Done done) {
-  thread_ = std::thread([this, task = std::move(task), done = std::move(done)] {
-    core::note_own_thread();
+  thread_ = core::start_own_thread([this, task = std::move(task), done = std::move(done)] {
     std::string fault;
     try {
       fault = task();

@@ -21,6 +21,7 @@
 #include "app/signal_guard.hpp"
 #include "core/backtrace.hpp"
 #include "core/log.hpp"
+#include "core/own_thread.hpp"
 #include "process/message.hpp"
 
 namespace sonicorn::worker {
@@ -114,7 +115,7 @@ int Server::run() {
   watch_stray_signals();
   channel_.listen([this](const nlohmann::json& message) { on_message(message); },
                   [this] { on_supervisor_gone(); });
-  starter_ = std::thread([this] { bring_up(); });
+  starter_ = core::start_own_thread([this] { bring_up(); });
   io_.run();
   if (starter_.joinable()) starter_.join();
   threads_.clear();

@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <future>
 #include <iterator>
@@ -15,6 +16,7 @@
 #include "app/module.hpp"
 #include "app/runtime_dir.hpp"
 #include "core/backtrace.hpp"
+#include "core/own_thread.hpp"
 #include "temporary_folder.hpp"
 
 using namespace sonicorn;
@@ -142,6 +144,15 @@ TEST_CASE("a thread that was left keeps the code, and one of somebody else does 
   CHECK(reason(clean).empty());
   end.set_value();
   other.join();
+
+  // The server's own threads are none of its, also while they begin and end.
+  std::atomic<bool> enough{false};
+  std::thread starting = core::start_own_thread([&enough] {
+    while (!enough) core::start_own_thread([] {}).join();
+  });
+  for (int i = 0; i < 200; ++i) REQUIRE(reason(clean) == "");
+  enough = true;
+  starting.join();
 
   Loaded loaded = load(*folder, "leaves_thread");
   start(loaded);
