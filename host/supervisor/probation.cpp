@@ -40,19 +40,12 @@ void Supervisor::check_probation() {
       each.previous = nullptr;
     }
   }
-  for (const auto& slot : slots_) {
-    if (slot->current == nullptr) continue;
-    for (const Served& each : std::vector<Served>(served_)) {
-      if (slot->current->why_not_ready() == fmt::format("app {} is unhealthy", each.name)) {
-        on_probation_failed(each.name, "it is unhealthy");
-      }
-    }
-  }
   ask_all("numbers", Json::object(), {}, [this](const std::vector<Said>& said) {
     for (const Served& each : std::vector<Served>(served_)) {
       if (!each.on_probation) continue;
       std::uint64_t requests = 0;
       std::uint64_t errors = 0;
+      bool healthy = true;
       for (const Said& worker : said) {
         if (!worker.json.is_array()) continue;
         for (const Json& app : worker.json) {
@@ -60,12 +53,16 @@ void Supervisor::check_probation() {
               app.value("generation", std::uint64_t{0}) != each.generation) {
             continue;
           }
+          healthy = healthy && app.value("healthy", true);
           requests += app.value("generation_requests", std::uint64_t{0});
           errors += app.value("generation_errors", std::uint64_t{0});
         }
       }
-      if (requests >= kFewRequests &&
-          static_cast<double>(errors) > config_.reload.error_rate * static_cast<double>(requests)) {
+      if (!healthy) {
+        on_probation_failed(each.name, "it is unhealthy");
+      } else if (requests >= kFewRequests &&
+                 static_cast<double>(errors) >
+                     config_.reload.error_rate * static_cast<double>(requests)) {
         on_probation_failed(each.name,
                             fmt::format("{} of its {} requests failed", errors, requests));
       } else if (config_.reload.probation_requests != 0 &&

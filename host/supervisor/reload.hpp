@@ -31,6 +31,9 @@ struct Served {
 // What the operator calls the app; `build` may be null.
 std::string name_of(const config::App& wanted, const KeptBuild& build);
 
+// Whether it is the same app but for its settings.
+bool is_same(const config::App& one, const config::App& other);
+
 // Somebody wants a change.
 struct ReloadWish {
   std::string only;          // the app that is meant; empty: all, and the configuration

@@ -115,6 +115,7 @@ class Supervisor final : public Control {
   Json result_of(const Reload& reload) const;
   std::chrono::milliseconds reload_limit() const;
   void ask_reloading(const char* what, Json more, std::function<void(std::string fault)> done);
+  std::string runs_twice(const Reload::App& fresh) const;
   void tell_reloading(const char* what, std::function<void()> done);
   void end_astray(pid_t pid);
   bool takes_part(const WorkerProcess& worker) const;

@@ -143,6 +143,7 @@ Json Apps::numbers(const std::function<std::size_t(const app::Generation&)>& run
                    {"in_flight", in_flight},
                    {"requests", app->past_requests() + requests},
                    {"errors", app->past_errors() + errors},
+                   {"healthy", app->is_healthy()},
                    {"generation_requests", requests},
                    {"generation_errors", errors}});
   }

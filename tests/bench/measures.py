@@ -33,11 +33,12 @@ def run_load(servers, server, kind, count):
         raise BenchError(f"{server.name}: {why}")
 
 
-def instructions_per_request(servers, make, kind, waking=False):
+def instructions_per_request(servers, make, kind, waking=False, reloads=0):
     """Slope of two run lengths under callgrind, user space only: start and stop cancel out.
 
     Server and load share a processor, so that the next request is there whenever the server looks
     for it; `waking`: they have one each, and the server goes to sleep before every request.
+    `reloads`: of the app, before the load.
     """
     counted = []
     for count in (SHORT_RUN, LONG_RUN):
@@ -46,6 +47,8 @@ def instructions_per_request(servers, make, kind, waking=False):
                    f"--callgrind-out-file={folder}/%p"]
         core = CORES[0] if waking else CORES[1]
         with make(wrapper=wrapper, core=core, seconds=UNDER_TOOL_SECONDS) as server:
+            for _ in range(reloads):
+                servers.reload(server)
             run_load(servers, server, kind, count)
         counted.append(sum(map(callgrind_total, glob.glob(f"{folder}/*"))))
     if counted[0] == 0:

@@ -16,16 +16,26 @@ import tempfile
 sys.dont_write_bytecode = True
 
 import measures  # noqa: E402
+import overload  # noqa: E402
+import reloads  # noqa: E402
 from servers import TEN_KILOBYTES, BenchError, Servers, nginx_binary  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 REPOSITORY = os.path.dirname(os.path.dirname(HERE))
-PARTS = ("instructions", "throughput", "memory", "syscalls", "bus")
+PARTS = ("instructions", "throughput", "memory", "syscalls", "bus", "reload", "overload")
 REQUESTS = {"minimal": "minimal", "browser": "browser-like", "pipelined": "pipelined by 16"}
 INSTRUCTION_TARGETS = {"minimal": 2_000, "browser": 5_500, "pipelined": 1_100}
 MEMORY_TARGET = 1_024
 FILTER_TARGET = 250
 BUS_TARGET = 500_000
+RELOADS = 20
+RELOAD_TARGET_MS = 60
+RELOAD_P99_TARGET = 1.5
+RELOADABLE_TARGET = 40
+OVERLOAD_SECONDS = 30
+GOODPUT_TARGET = 0.9
+REFUSAL_TARGET_MS = 50
+CONTROL_TARGET_MS = 100
 
 
 def verdict(met):
@@ -152,6 +162,61 @@ class Bench:
         rate = self._try(measures.bus_messages_per_second, self._servers.sonicorn_with_bus)
         if rate is not None:
             print(f"  {rate:,.0f}  target >= {BUS_TARGET:,}: {verdict(rate >= BUS_TARGET)}")
+
+    def _reload(self):
+        print(f"\nReload of hello: {RELOADS} in a row of an idle server, from `sonicorn reload` to its "
+              "answer")
+        times = self._try(reloads.reload_seconds, self._servers, self._servers.sonicorn, RELOADS)
+        if times is not None:
+            median = statistics.median(times) * 1000
+            print(f"  median {median:.1f} ms, longest {max(times) * 1000:.1f} ms  target < "
+                  f"{RELOAD_TARGET_MS} ms: {verdict(median < RELOAD_TARGET_MS)}", flush=True)
+        self._latency_of_reloads()
+        self._cost_of_reloads()
+
+    def _latency_of_reloads(self):
+        print(f"p99 of {reloads.CONNECTIONS} clients while hello is replaced again and again, "
+              f"{reloads.PAUSE * 1000:.0f} ms after the last time, beside rounds without")
+        if self._lacks("wrk", "wrk"):
+            return
+        measured = self._try(reloads.latencies, self._servers, self._servers.sonicorn,
+                             rounds=self._options.rounds, seconds=self._options.seconds)
+        if measured is None:
+            return
+        pairs, times = measured
+        ratio = statistics.median(busy / calm for calm, busy in pairs)
+        calm, busy = (statistics.median(side) * 1000 for side in zip(*pairs))
+        print(f"  without {calm:.3f} ms, with {len(times)} reloads {busy:.3f} ms (each took "
+              f"{statistics.median(times) * 1000:.0f} ms), ratio {ratio:.2f}  target <= "
+              f"{RELOAD_P99_TARGET}: {verdict(ratio <= RELOAD_P99_TARGET)}", flush=True)
+
+    def _cost_of_reloads(self):
+        if self._lacks("valgrind", "valgrind"):
+            return
+        cost = [self._try(measures.instructions_per_request, self._servers,
+                          self._servers.sonicorn, "minimal", reloads=count) for count in (0, 5)]
+        if None not in cost:
+            more = cost[1] - cost[0]
+            print(f"  a request to an app that was replaced 5 times: {more:+,.0f} instructions, "
+                  f"target <= {RELOADABLE_TARGET}: {verdict(more <= RELOADABLE_TARGET)}")
+
+    def _overload(self):
+        print(f"\nOverload: {OVERLOAD_SECONDS} s of three times what can be served, "
+              f"{overload.CAPACITY:.0f} requests a second ({overload.THREADS} threads, "
+              f"{overload.SERVICE * 1000:.0f} ms a call)")
+        make = functools.partial(self._servers.sonicorn_slow, overload.THREADS, overload.QUEUE)
+        measured = self._try(overload.overload, make, OVERLOAD_SECONDS)
+        if measured is None:
+            return
+        peak, goodput, refusals, control = measured
+        share = goodput / peak
+        print(f"  served {goodput:.0f}/s of {peak:.0f}/s at the peak: {share:.0%}  target >= "
+              f"{GOODPUT_TARGET:.0%}: {verdict(share >= GOODPUT_TARGET)}")
+        for what, times, target in (("refusals", refusals, REFUSAL_TARGET_MS),
+                                    ("health and control", control, CONTROL_TARGET_MS)):
+            p99 = statistics.quantiles(times, n=100)[98] * 1000
+            print(f"  {what}: {len(times):,}, p99 {p99:.1f} ms, longest {max(times) * 1000:.1f} ms  "
+                  f"target p99 <= {target} ms: {verdict(p99 <= target)}", flush=True)
 
     def _syscalls(self):
         print("\nSystem calls per request: strace, the same slope")

@@ -147,7 +147,7 @@ class Servers:
         compiler = os.environ.get("CC", "cc")
         for name in ("load", "raw_epoll", "raw_echo"):
             self._cc(compiler, os.path.join(here, f"{name}.c"), "-o", self.path(name))
-        for app in ("bench_app", "filter_app", "bus_app"):
+        for app in ("bench_app", "filter_app", "bus_app", "slow_app"):
             self._cc(compiler, "-D_GNU_SOURCE", "-shared", "-fPIC", "-fvisibility=hidden",
                      "-I" + os.path.join(repository, "plugin-sdk", "include"),
                      os.path.join(here, f"{app}.c"), "-o", self.path(f"{app}.so"))
@@ -173,10 +173,30 @@ class Servers:
         return self.sonicorn_of([f"/subscriber={app}", f"/publisher={app}"], wrapper=wrapper,
                                 **options)
 
+    def sonicorn_slow(self, threads, queue, **options):
+        """An app whose calls take 20 ms, on so many threads and with so many calls that wait."""
+        configuration = os.path.join(tempfile.mkdtemp(dir=self._folder), "slow.toml")
+        with open(configuration, "w", encoding="utf-8") as file:
+            file.write(f"blocking_threads = {threads}\n[limits]\nqueue = {queue}\n")
+        return self.sonicorn_of([self.path("slow_app.so"), "-c", configuration], **options)
+
     def sonicorn_of(self, apps, *, wrapper=(), **options):
+        control = os.path.join(tempfile.mkdtemp(dir=self._folder), "control")
         command = [*wrapper, self._binary, "serve", *apps, "--bind", "127.0.0.1:0",
-                   "--threads", "1"]
-        return Server("sonicorn", command, self._folder, **options)
+                   "--threads", "1", "--control", control]
+        server = Server("sonicorn", command, self._folder, **options)
+        server.control = control
+        return server
+
+    def reload(self, server):
+        """Has the server replace its app; returns the seconds from the command to its answer."""
+        begun = time.monotonic()
+        result = subprocess.run([self._binary, "reload", "--control", server.control, "hello"],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                check=False, timeout=120)
+        if result.returncode != 0:
+            raise BenchError(f"{server.name} did not reload: {result.stderr.strip()}")
+        return time.monotonic() - begun
 
     def raw_epoll(self, body_size=len(HELLO), *, wrapper=(), **options):
         command = [*wrapper, self.path("raw_epoll"), str(len(MINIMAL_REQUEST)), str(body_size)]

@@ -1,3 +1,7 @@
+#include <sys/resource.h>
+
+#include <algorithm>
+
 #include "support/support.hpp"
 
 // Every limit on what a client may send and on how long it may take.
@@ -241,6 +245,27 @@ TEST_SUITE("limits") {
       clients.emplace_back(server.tcp());
       CHECK(clients.back().ask(get("/")).status == 200);
     }
+  }
+
+  TEST_CASE("10,000 connections that idle stay open on one worker, and who asks is answered") {
+    rlimit own{};
+    ::getrlimit(RLIMIT_NOFILE, &own);
+    const DescriptorLimit raised(own.rlim_max);
+    const auto possible = static_cast<std::size_t>(own.rlim_max) * 3 / 4;
+    const std::size_t count = std::min<std::size_t>(has_sanitizer() ? 1'000 : 10'000, possible);
+    if (count < 1'000) MESSAGE("only " << count << " connections: the limit of descriptors is low");
+    Server server({.toml = "workers = 1\nthreads = 1\n[limits]\nkeep_alive_time = 600\n" +
+                           app_entry("/", "echo"),
+                   .descriptors = own.rlim_max});
+    std::vector<Client> clients;
+    clients.reserve(count);
+    while (clients.size() < count) {
+      clients.emplace_back(server.tcp());
+      REQUIRE(clients.back().ask(get("/")).status == 200);
+    }
+    // Nobody had to go for somebody else.
+    for (Client& client : clients) REQUIRE(client.ask(get("/?show=method")).body == "GET");
+    CHECK(ask(server.tcp(), get("/")).status == 200);
   }
 
   TEST_CASE("64 descriptors serve 150 keep-alive clients") {

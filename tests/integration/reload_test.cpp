@@ -259,6 +259,28 @@ TEST_SUITE("reload") {
     CHECK(std::filesystem::exists(folder / "lock"));
   }
 
+  TEST_CASE("an exclusive app is moved in two steps, never running at two mounts") {
+    const TemporaryFolder folder;
+    const Builds builds("exclusive");
+    const string app = "name = \"app\"\nsettings = { lock = \"" + (folder / "lock").string() + "\" }\n";
+    Server server({.toml = builds.toml(kQuick, app)});
+    const auto config = server.folder() / "sonicorn.toml";
+    string moved = builds.toml(kQuick, app);
+    moved.replace(moved.find("mount = \"/\""), 11, "mount = \"/moved\"");
+    write_file(config, moved);
+    const Outcome refused = builds.operate({"reload"});
+    CHECK(refused.ending.status == 1);
+    CHECK_MESSAGE(refused.errors.find("would run twice") != string::npos, refused.errors);
+    CHECK(ask(server.tcp(), get("/")).status == 200);
+    write_file(config, "control = \"" + builds.control().string() + "\"\n" + kQuick +
+                           app_entry("/", "echo"));
+    CHECK(builds.operate({"reload"}).ending.status == 0);
+    CHECK(logs(server, {"app app: generation 1 is"}));
+    write_file(config, moved);
+    CHECK(builds.operate({"reload"}).ending.status == 0);
+    CHECK(ask(server.tcp(), get("/moved")).status == 200);
+  }
+
   TEST_CASE("a rollback returns to the build before, and a commit ends that") {
     const Builds builds("build_one");
     Server server({.toml = builds.toml()});
@@ -293,6 +315,61 @@ TEST_SUITE("reload") {
       CHECK(logs(server, {"app app: generation 3 serves"}));
       CHECK(body_of(server).starts_with("one "));
     }
+  }
+
+  TEST_CASE("a new build that turns unhealthy is left again, also beside an app that is as well") {
+    const Contract contract;
+    const string control = contract.folder() / "control";
+    const auto file = contract.folder() / "new.so";
+    std::filesystem::copy_file(fixture("contract_all"), file);
+    string toml = "control = \"" + control + "\"\n" + patient_times() +
+                  "health_interval = 0.1\n" + contract.app("/ill", "contract_all", "ill") +
+                  contract.app("/", "contract_all", "app");
+    toml.replace(toml.rfind(fixture("contract_all").string()),
+                 fixture("contract_all").string().size(), file.string());
+    Server server({.toml = toml});
+    contract.steer("ill", "health=fail");
+    CHECK(logs(server, {"app ill: unhealthy"}));
+    const Outcome reloaded = run_sonicorn({"reload", "app", "--control", control});
+    REQUIRE_MESSAGE(reloaded.ending.status == 0, reloaded.errors);
+    contract.steer("app", "health=fail");
+    CHECK(logs(server, {"app app: generation", "fails its probation (it is unhealthy)"}));
+    contract.steer("app", "");
+    CHECK(eventually([&] {
+      return run_sonicorn({"history", "app", "--control", control}).output.find("rollback") !=
+             string::npos;
+    }));
+    contract.steer("ill", "");
+  }
+
+  TEST_CASE("probation ends after so many requests, where the setting says so") {
+    const Builds builds("build_one");
+    Server server(
+        {.toml = builds.toml(string(kQuick) + "[reload]\nprobation_requests = 5\n")});
+    builds.install("build_two");
+    REQUIRE(builds.reload());
+    for (int i = 0; i < 5; ++i) CHECK(body_of(server).starts_with("two "));
+    CHECK(eventually([&] {
+      const Outcome history = builds.operate({"history", "app"});
+      return history.output.find("commit") != string::npos;
+    }));
+    CHECK(builds.operate({"rollback", "app"}).ending.status == 1);
+  }
+
+  TEST_CASE("requests wait for an exclusive app no longer than the setting says") {
+    const TemporaryFolder folder;
+    const Builds builds("exclusive");
+    Server server({.toml = builds.toml("load_time = 20\n[lifecycle]\nstart_time = 3\n"
+                                       "[reload]\nhold_time = 0.2\n",
+                                       "name = \"app\"\nsettings = { lock = \"" +
+                                           (folder / "lock").string() + "\" }\n")});
+    builds.install("build_hangs");
+    std::thread operating([&] { builds.operate({"reload", "app", "--force"}); });
+    Response refused;
+    CHECK(eventually([&] { return (refused = ask(server.tcp(), get("/"))).status == 503; }));
+    CHECK(!refused.field("Retry-After").empty());
+    operating.join();
+    CHECK(ask(server.tcp(), get("/")).status == 200);
   }
 
   TEST_CASE("SIGTERM during a reload ends in order") {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/resource.h>
+
 #include <sys/types.h>
 
 #include <chrono>
@@ -67,6 +69,24 @@ class Process {
   Stream output_;
   Stream errors_;
   std::thread collector_;
+};
+
+// The limit of open files, of this process and of what it starts, as long as it lives.
+class DescriptorLimit {
+ public:
+  // 0: as it is.
+  explicit DescriptorLimit(rlim_t descriptors) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    rlimit changed = before_;
+    if (descriptors != 0) changed.rlim_cur = descriptors;
+    ::setrlimit(RLIMIT_NOFILE, &changed);
+  }
+  ~DescriptorLimit() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  DescriptorLimit(const DescriptorLimit&) = delete;
+  DescriptorLimit& operator=(const DescriptorLimit&) = delete;
+
+ private:
+  rlimit before_{};
 };
 
 // The outcome of a command that ends by itself.

@@ -1,7 +1,6 @@
 #include "support/server.hpp"
 
 #include <doctest/doctest.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <exception>
@@ -14,23 +13,6 @@
 
 namespace support {
 namespace {
-
-// Lowers the limit of open files for what is started in its scope.
-class DescriptorLimit {
- public:
-  explicit DescriptorLimit(std::size_t descriptors) {
-    ::getrlimit(RLIMIT_NOFILE, &before_);
-    rlimit lowered = before_;
-    if (descriptors != 0) lowered.rlim_cur = descriptors;
-    ::setrlimit(RLIMIT_NOFILE, &lowered);
-  }
-  ~DescriptorLimit() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-  DescriptorLimit(const DescriptorLimit&) = delete;
-  DescriptorLimit& operator=(const DescriptorLimit&) = delete;
-
- private:
-  rlimit before_{};
-};
 
 Endpoint endpoint_from(std::string_view address) {
   constexpr std::string_view kUnix = "unix:";
