@@ -139,7 +139,8 @@ std::string reason_to_keep(std::span<const core::AddressRange> code, const Threa
   const std::set<std::string> objects = objects_of(code);
   for (const auto& [thread, birth] : threads_of_process()) {
     const auto known = before.find(thread);
-    if ((known != before.end() && known->second == birth) || core::is_own_thread(thread, birth)) continue;
+    if ((known != before.end() && known->second == birth) || core::is_own_thread(thread, birth))
+      continue;
     if (std::string fault = fault_of_thread(thread, objects); !fault.empty()) return fault;
   }
   return {};

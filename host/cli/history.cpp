@@ -40,8 +40,8 @@ core::Result<Json> from_file(const Wanted& wanted, const std::filesystem::path& 
 core::Result<Json> history(const Asking& asking, const Wanted& wanted) {
   if (!wanted.journal.empty()) return from_file(wanted, wanted.journal);
   auto told = ask(asking, "GET",
-                  fmt::format("/history?most={}{}{}", wanted.most, wanted.app.empty() ? "" : "&app=",
-                              wanted.app));
+                  fmt::format("/history?most={}{}{}", wanted.most,
+                              wanted.app.empty() ? "" : "&app=", wanted.app));
   if (told || told.error().id == "cli.refused" || told.error().id == "cli.many_servers") {
     return told;
   }
@@ -89,8 +89,7 @@ Command add_history(CLI::App& root) {
       "that a server or a worker began and did not live to end is 'begun, not finished'.\n\n"
       "Exit status: 0 there is a journal, 1 there is none, and no server that answers.");
   const auto wanted = std::make_shared<Wanted>();
-  app->add_option("APP", wanted->app,
-                  "The app's name, as in 'sonicorn apps' (default: everything)")
+  app->add_option("APP", wanted->app, "The app's name, as in 'sonicorn apps' (default: everything)")
       ->type_name("");
   app->add_option("--most", wanted->most, "So many events, the newest (default: 100)")
       ->type_name("N");

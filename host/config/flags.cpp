@@ -33,12 +33,9 @@ struct Path {
   std::optional<std::filesystem::path> Flags::*member;
 };
 
-constexpr Path kPaths[] = {{"file", &Flags::file},
-                           {"control", &Flags::control},
-                           {"pid_file", &Flags::pid_file},
-                           {"journal", &Flags::journal},
-                           {"log_file", &Flags::log_file},
-                           {"access_log", &Flags::access_log}};
+constexpr Path kPaths[] = {{"file", &Flags::file},         {"control", &Flags::control},
+                           {"pid_file", &Flags::pid_file}, {"journal", &Flags::journal},
+                           {"log_file", &Flags::log_file}, {"access_log", &Flags::access_log}};
 
 struct List {
   const char* name;

@@ -186,9 +186,7 @@ bool LineWriter::flush(std::chrono::milliseconds limit) {
 void LineWriter::start_draining() {
   if (draining_ || stopping_) return;
   if (thread_.joinable()) thread_.join();
-  without_signals([this] {
-    thread_ = start_own_thread([this] { keep_draining(); });
-  });
+  without_signals([this] { thread_ = start_own_thread([this] { keep_draining(); }); });
   draining_ = thread_.joinable();
 }
 

@@ -285,9 +285,6 @@ void Loop::on_answer(const Server::Answer& answer) {
     served_ = built_;
     serve("reloaded");
     next();
-  } else if (!answer.knows_reload) {
-    step_ = Step::stopping;
-    server_.send_signal(SIGTERM);
   } else {
     tell("The server keeps the build before", answer.why_not);
     next();

@@ -16,7 +16,6 @@ using Datagrams = boost::asio::local::datagram_protocol;
 using Json = nlohmann::json;
 
 constexpr std::size_t kMostWords = 16 * 1024;
-constexpr unsigned kNotFound = 404;
 // Whoever develops an app lets it crash as often as it likes, and waits for no request that hangs.
 constexpr std::string_view kConfiguration = R"(grace = 3
 
@@ -33,7 +32,6 @@ probation = 0
 Server::Answer Server::answer_of(const core::Result<admin::Reply>& reply) {
   if (!reply) return {.why_not = reply.error().message};
   if (reply->status == 200) return {.ok = true};
-  if (reply->status == kNotFound) return {.knows_reload = false};
   const Json json = Json::parse(reply->body, nullptr, false);
   const bool has_error = json.is_object() && json.contains("error") && json["error"].is_string();
   return {.why_not = has_error ? json["error"].get<std::string>() : reply->body};

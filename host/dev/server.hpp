@@ -51,7 +51,6 @@ class Server {
   // What a server says to being asked to load its apps again.
   struct Answer {
     bool ok = false;
-    bool knows_reload = true;
     std::string why_not = {};
   };
   static Answer answer_of(const core::Result<admin::Reply>& reply);

@@ -41,8 +41,8 @@ inline constexpr char kFailed[] = "failed";
 inline constexpr char kAnswer[] = "answer";
 // What an app asked for through control/1: "app", "action" (SONICORN_CONTROL_...), "message".
 inline constexpr char kControl[] = "control";
-// A step in the life of a generation begins: "key", "app", "generation", "build_id", "event"; or has
-// ended: "key", "result".
+// A step in the life of a generation begins: "key", "app", "generation", "build_id", "event"; or
+// has ended: "key", "result".
 inline constexpr char kLife[] = "life";
 // A generation that was replaced has ended: "app", "generation", "gone", "cause".
 inline constexpr char kRetired[] = "retired";

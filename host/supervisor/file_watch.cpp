@@ -31,8 +31,8 @@ std::string content_of(const fs::path& file) {
   return {std::istreambuf_iterator<char>(stream), {}};
 }
 
-// Where it is seen that the file becomes another one: the entry of the file itself, and each link on
-// the way to it.
+// Where it is seen that the file becomes another one: the entry of the file itself, and each link
+// on the way to it.
 std::vector<fs::path> entries_on_the_way(const fs::path& file) {
   std::error_code error;
   std::vector<fs::path> entries;

@@ -46,7 +46,7 @@ class FileWatch {
 
   // A folder that is watched, and of what in it.
   struct Folder {
-    int watch = 0;                            // inotify's; 0 or less: not watched
+    int watch = 0;                                              // inotify's; 0 or less: not watched
     std::multimap<std::string, std::filesystem::path> entries;  // a name in it leads to a file
   };
 

@@ -48,7 +48,8 @@ int32_t sonicorn_on_request(const sonicorn_context* context, void* state,
     response->body = echo_number(response, request->http_version);
   if (fixture_equals(show, "fields")) response->body = echo_number(response, request->field_count);
   if (fixture_equals(show, "field")) response->body = echo_field(request);
-  if (fixture_equals(show, "pid")) response->body = echo_number(response, (uint64_t)context->process_id);
+  if (fixture_equals(show, "pid"))
+    response->body = echo_number(response, (uint64_t)context->process_id);
   if (fixture_equals(show, "thread")) response->body = echo_number(response, context->thread_role);
   return SONICORN_OK;
 }

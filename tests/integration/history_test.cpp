@@ -75,15 +75,14 @@ TEST_SUITE("history") {
       server.process().send_signal(SIGTERM);
       entered.wait();
       // The journal has it when it is asked for it.
-      CHECK(eventually([&] {
-        return read_file(journal).find("\"event\":\"shutdown\"") != string::npos;
-      }));
+      CHECK(eventually(
+          [&] { return read_file(journal).find("\"event\":\"shutdown\"") != string::npos; }));
       server.stop(SIGKILL);
       gate.put();
     }
     // Nobody answers, but the file does.
-    for (const std::vector<string>& where : std::vector<std::vector<string>>{
-             {"--journal", journal}, {"--control", control}}) {
+    for (const std::vector<string>& where :
+         std::vector<std::vector<string>>{{"--journal", journal}, {"--control", control}}) {
       std::vector<string> asked{"history", "app"};
       asked.insert(asked.end(), where.begin(), where.end());
       const Outcome left = run_sonicorn(asked);

@@ -91,8 +91,9 @@ TEST_SUITE("reload_load") {
     for (const bool watched : {false, true}) {
       CAPTURE(watched);
       const Builds builds("build_one");
-      Server server({.toml = builds.toml(), .arguments = watched ? std::vector<string>{"--reload"}
-                                                                 : std::vector<string>{}});
+      Server server(
+          {.toml = builds.toml(),
+           .arguments = watched ? std::vector<string>{"--reload"} : std::vector<string>{}});
       Load load(server.tcp());
       Scribbler scribbler(builds.file(), read_file(fixture("build_two")));
       const unsigned long until = scribbler.rounds() + 200;

@@ -262,7 +262,8 @@ TEST_SUITE("reload") {
   TEST_CASE("an exclusive app is moved in two steps, never running at two mounts") {
     const TemporaryFolder folder;
     const Builds builds("exclusive");
-    const string app = "name = \"app\"\nsettings = { lock = \"" + (folder / "lock").string() + "\" }\n";
+    const string app =
+        "name = \"app\"\nsettings = { lock = \"" + (folder / "lock").string() + "\" }\n";
     Server server({.toml = builds.toml(kQuick, app)});
     const auto config = server.folder() / "sonicorn.toml";
     string moved = builds.toml(kQuick, app);
@@ -322,8 +323,8 @@ TEST_SUITE("reload") {
     const string control = contract.folder() / "control";
     const auto file = contract.folder() / "new.so";
     std::filesystem::copy_file(fixture("contract_all"), file);
-    string toml = "control = \"" + control + "\"\n" + patient_times() +
-                  "health_interval = 0.1\n" + contract.app("/ill", "contract_all", "ill") +
+    string toml = "control = \"" + control + "\"\n" + patient_times() + "health_interval = 0.1\n" +
+                  contract.app("/ill", "contract_all", "ill") +
                   contract.app("/", "contract_all", "app");
     toml.replace(toml.rfind(fixture("contract_all").string()),
                  fixture("contract_all").string().size(), file.string());
@@ -344,8 +345,7 @@ TEST_SUITE("reload") {
 
   TEST_CASE("probation ends after so many requests, where the setting says so") {
     const Builds builds("build_one");
-    Server server(
-        {.toml = builds.toml(string(kQuick) + "[reload]\nprobation_requests = 5\n")});
+    Server server({.toml = builds.toml(string(kQuick) + "[reload]\nprobation_requests = 5\n")});
     builds.install("build_two");
     REQUIRE(builds.reload());
     for (int i = 0; i < 5; ++i) CHECK(body_of(server).starts_with("two "));

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <sys/resource.h>
-
 #include <sys/types.h>
 
 #include <chrono>

@@ -68,9 +68,9 @@ Server::Server(const ServerOptions& options) {
   std::filesystem::create_directory(folder_ / "run");
   {
     const DescriptorLimit limit(options.descriptors);
-    process_ = std::make_unique<Process>(std::move(arguments),
-                                         Process::Environment{{"TMPDIR", folder_ / "runtime"},
-                                                              {"RUNTIME_DIRECTORY", folder_ / "run"}});
+    process_ = std::make_unique<Process>(
+        std::move(arguments), Process::Environment{{"TMPDIR", folder_ / "runtime"},
+                                                   {"RUNTIME_DIRECTORY", folder_ / "run"}});
   }
   wait_until_listening(binds.size());
 }

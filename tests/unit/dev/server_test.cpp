@@ -13,7 +13,6 @@ TEST_CASE("why a reload was refused is said as the server says it") {
   const auto refused = Server::answer_of(
       admin::Reply{409, R"({"ok": false, "error": "app hello: start failed: no database"})"});
   CHECK_FALSE(refused.ok);
-  CHECK(refused.knows_reload);
   CHECK(refused.why_not == "app hello: start failed: no database");
   CHECK(Server::answer_of(admin::Reply{409, "in plain text\n"}).why_not == "in plain text\n");
   CHECK(Server::answer_of(admin::Reply{409, R"({"error": 7})"}).why_not == R"({"error": 7})");
@@ -23,12 +22,6 @@ TEST_CASE("a server that does not answer has not reloaded") {
   const auto lost = Server::answer_of(core::host_error("host.admin", "nobody listens"));
   CHECK_FALSE(lost.ok);
   CHECK(lost.why_not == "nobody listens");
-}
-
-TEST_CASE("a server that knows no reload is told from one that refuses") {
-  const auto unknown = Server::answer_of(admin::Reply{404, "here are GET /status\n"});
-  CHECK_FALSE(unknown.ok);
-  CHECK_FALSE(unknown.knows_reload);
 }
 
 }  // namespace
