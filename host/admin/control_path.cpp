@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <system_error>
 
 namespace sonicorn::admin {
@@ -17,14 +18,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// What systemd names in its variable; several, separated by colons, where the unit has several.
+std::optional<fs::path> first_of(const char* variable) {
+  const char* const given = std::getenv(variable);
+  if (given == nullptr || *given == 0) return std::nullopt;
+  const std::string all = given;
+  return all.substr(0, all.find(':'));
+}
+
 // In the order in which they are tried.
 std::vector<fs::path> folders() {
   std::vector<fs::path> all;
-  // Several, separated by colons, where the unit has several.
-  if (const char* const given = std::getenv("RUNTIME_DIRECTORY"); given != nullptr && *given != 0) {
-    const std::string first = given;
-    all.emplace_back(first.substr(0, first.find(':')));
-  }
+  if (const auto given = first_of("RUNTIME_DIRECTORY")) all.push_back(*given);
   if (::geteuid() == 0) all.emplace_back("/run/sonicorn");
   if (const char* const given = std::getenv("XDG_RUNTIME_DIR"); given != nullptr && *given != 0) {
     all.push_back(fs::path(given) / "sonicorn");
@@ -81,13 +86,16 @@ core::Result<fs::path> usual_control_path(pid_t pid) {
 
 fs::path usual_journal_path(const fs::path& control) {
   if (!control.empty()) return control.string() + ".journal";
+  if (const auto kept = first_of("STATE_DIRECTORY")) return *kept / "journal";
   const auto folder = usual_folder();
   return folder ? *folder / "journal" : fs::path();
 }
 
 std::vector<fs::path> find_journals() {
   std::vector<fs::path> found;
-  for (const fs::path& folder : folders()) {
+  std::vector<fs::path> usual = folders();
+  usual.emplace_back("/var/lib/sonicorn");  // systemd's, seen from outside of the service
+  for (const fs::path& folder : usual) {
     std::error_code failure;
     if (fs::is_regular_file(folder / "journal", failure)) found.push_back(folder / "journal");
   }

@@ -21,9 +21,9 @@ core::Result<std::filesystem::path> usual_control_path(pid_t pid);
 // removed.
 std::vector<std::filesystem::path> find_controls();
 
-// Where the journal of the server with this operator's socket is, unless told otherwise: beside it,
-// or, where the socket is in its usual place (empty), in the same folder for all servers of this
-// user, of which one has it. Empty without such a folder.
+// Where the journal of the server with this operator's socket is, unless told otherwise: beside it.
+// Where the socket is in its usual place (empty): in $STATE_DIRECTORY (systemd's), or in that
+// place, for all servers of this user, of which one has it. Empty without such a folder.
 std::filesystem::path usual_journal_path(const std::filesystem::path& control);
 
 // The journals that there are in the usual places.

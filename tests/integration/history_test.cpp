@@ -99,6 +99,27 @@ TEST_SUITE("history") {
     gate.put();
   }
 
+  TEST_CASE("the journal is in the folder that systemd keeps, and else beside the sockets") {
+    for (const bool kept : {true, false}) {
+      CAPTURE(kept);
+      const TemporaryFolder state;
+      const TemporaryFolder runtime;
+      Process::Environment environment{{"RUNTIME_DIRECTORY", runtime.path()},
+                                       {"TMPDIR", runtime.path()}};
+      if (kept) environment.emplace_back("STATE_DIRECTORY", state.path());
+      Process server({executable(), "serve", mounted("/", "echo"), "--bind", "127.0.0.1:0"},
+                     environment);
+      REQUIRE(server.wait_for_errors("listening on"));
+      server.send_signal(SIGTERM);
+      CHECK(server.wait()->status == 0);
+      const json all = json::parse(
+          run_sonicorn({"history", "--json", "--journal", (kept ? state : runtime) / "journal"})
+              .output);
+      CHECK(results(all, "serve") == std::vector<string>{"ok"});
+      CHECK(results(all, "load") == std::vector<string>{"ok"});
+    }
+  }
+
   TEST_CASE("a worker's end, a refused reload and a rollback are told") {
     const TemporaryFolder folder;
     const string control = folder / "control";
