@@ -70,8 +70,10 @@ class HookReader {
       } else if (name.str() == "time") {
         read_time(node, key);
       } else if (name.str() == "fatal") {
+        // Named anew, for clang captures no structured binding.
+        const toml::node& fatal = node;
         read_switch(
-            node, key, [&](auto, auto id, auto what) { wrong(node, id, what); }, into_.fatal);
+            fatal, key, [&](auto, auto id, auto what) { wrong(fatal, id, what); }, into_.fatal);
       } else {
         right_ = false;
         fail_(name.source().begin, "config.unknown_key",
