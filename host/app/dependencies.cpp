@@ -14,39 +14,36 @@
 #include <utility>
 
 #include "app/library_path.hpp"
-#include "app/module_file.hpp"
 
 namespace sonicorn::app {
 namespace {
 
 namespace fs = std::filesystem;
 
-// This program's file. With debug information it is large, and little of it is looked at, so it is
-// mapped: nobody can write to a file that runs.
-class OwnProgram {
+// The bytes of this program or of a library. They are many, and few of them are looked at, so they
+// are mapped, as the loader will map them.
+class Mapping {
  public:
-  OwnProgram() {
-    const int file = ::open(kSelf, O_RDONLY | O_CLOEXEC);
+  explicit Mapping(const fs::path& path) {
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat status {};
-    if (file >= 0 && ::fstat(file, &status) == 0) {
+    if (file >= 0 && ::fstat(file, &status) == 0 && S_ISREG(status.st_mode)) {
       size_ = static_cast<std::size_t>(status.st_size);
       bytes_ = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file, 0);
     }
     if (file >= 0) ::close(file);
   }
-  ~OwnProgram() {
+  ~Mapping() {
     if (bytes_ != MAP_FAILED) ::munmap(bytes_, size_);
   }
-  OwnProgram(const OwnProgram&) = delete;
-  OwnProgram& operator=(const OwnProgram&) = delete;
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
 
-  // Empty when it cannot be had.
+  // Empty when they cannot be had.
   std::string_view bytes() const {
     return bytes_ == MAP_FAILED ? std::string_view()
                                 : std::string_view(static_cast<const char*>(bytes_), size_);
   }
-
-  static constexpr const char* kSelf = "/proc/self/exe";
 
  private:
   void* bytes_ = MAP_FAILED;
@@ -56,7 +53,7 @@ class OwnProgram {
 // One object of a closure: the app, the server, or a library that one of them needs.
 struct Object {
   fs::path file;
-  std::string content;  // what `image` views of a library; others hold the bytes of the rest
+  std::unique_ptr<Mapping> content;  // what `image` views; null for the app: the caller holds it
   ElfImage image;
   const Object* needed_by = nullptr;
   bool moves = false;  // it is the app, or goes with it: loaded from a copy in another folder
@@ -75,12 +72,13 @@ class Closure {
   Closure() : library_path_(split_library_path(variable("LD_LIBRARY_PATH"))) {}
 
   void add_server() {
-    auto image = ElfImage::parse(program_.bytes());
-    if (!image) return;
+    const fs::path self = "/proc/self/exe";
     std::error_code ignored;
-    objects_.push_back(std::make_unique<Object>(Object{
-        fs::read_symlink(OwnProgram::kSelf, ignored), {}, *std::move(image), nullptr, false}));
-    server_ = objects_.back().get();
+    auto server = open(self);
+    if (!server) return;
+    server->file = fs::read_symlink(self, ignored);
+    server_ = server.get();
+    objects_.push_back(std::move(server));
     std::string preloaded = variable("LD_PRELOAD");
     std::replace(preloaded.begin(), preloaded.end(), ' ', ':');
     for (const std::string& name : split_library_path(preloaded)) add(name, *server_);
@@ -122,14 +120,11 @@ class Closure {
   };
 
   static std::unique_ptr<Object> open(const fs::path& file) {
-    auto content = read_module_file(file);
-    if (!content) return nullptr;
-    auto image = ElfImage::parse(*content);
+    auto content = std::make_unique<Mapping>(file);
+    auto image = ElfImage::parse(content->bytes());
     if (!image) return nullptr;
-    // The bytes stay where they are when the string moves: an ELF header is longer than what a
-    // string holds in itself.
     return std::make_unique<Object>(
-        Object{file, *std::move(content), *std::move(image), nullptr, false});
+        Object{file, std::move(content), *std::move(image), nullptr, false});
   }
 
   void add_what_is_needed(std::size_t from) {
@@ -221,7 +216,6 @@ class Closure {
     return folders;
   }
 
-  const OwnProgram program_;
   const std::vector<std::string> library_path_;
   const std::vector<fs::path> system_folders_ = system_library_folders();
   std::vector<std::unique_ptr<Object>> objects_;
