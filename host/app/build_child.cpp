@@ -13,6 +13,7 @@
 
 #include "app/loader.hpp"
 #include "app/trial.hpp"
+#include "core/turns.hpp"
 
 namespace sonicorn::app {
 
@@ -49,6 +50,7 @@ std::string build_order(const config::App& wanted, const config::Config& config)
 
 void build_child_main(const fs::path& copy, const std::string& order) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  core::step_back();
   const Json wanted = Json::parse(order);
   config::Config config;
   config.check_owners = wanted.at("check_owners");

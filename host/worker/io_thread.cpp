@@ -17,6 +17,7 @@
 #include "app/thread_role.hpp"
 #include "core/alternate_stack.hpp"
 #include "core/own_thread.hpp"
+#include "core/turns.hpp"
 #include "http/access_log.hpp"
 #include "http/loop.hpp"
 #include "worker/acceptor.hpp"
@@ -136,6 +137,7 @@ class IoThread::Impl {
     loop_ = loop.get();
     loop->context().counted_as = index_ + 1;
     app::set_thread_role(SONICORN_THREAD_IO);
+    core::ask_for_short_turns();
     shared_.services.watchdog.watch_requests(loop->context(), shared_.limits.request_time,
                                              {shared_.limits.loop_time, shared_.services.on_stuck});
     watch();

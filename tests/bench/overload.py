@@ -2,11 +2,10 @@
 """What is served, and how fast the rest is refused, when far more is asked than can be served."""
 
 import http.client
-import socket
 import threading
 import time
 
-from servers import BenchError
+from servers import BenchError, Servers
 
 THREADS, QUEUE, SERVICE = 4, 16, 0.020  # seconds a call; so 200 requests a second
 CAPACITY = THREADS / SERVICE
@@ -75,14 +74,7 @@ class Watch:
     def _run(self):
         while not self._over.wait(0.1):
             for target in self._targets:
-                begun = time.monotonic()
-                connection = http.client.HTTPConnection("localhost", timeout=10)
-                connection.sock = socket.socket(socket.AF_UNIX)
-                connection.sock.connect(self._server.control)
-                connection.request("GET", target)
-                connection.getresponse().read()
-                connection.close()
-                self.times.append(time.monotonic() - begun)
+                self.times.append(Servers.operate(self._server, "GET", target))
 
 
 def overload(make, seconds):

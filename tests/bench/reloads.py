@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What reloads cost: their own time, and what a client sees of them."""
 
-import re
+import os
 import subprocess
 import threading
 
 from measures import CORES, LOAD_SECONDS
 from servers import BenchError
 
-CONNECTIONS = 4
+INTERVAL_US = 250  # from one request to the next: 4,000 a second
 PAUSE = 0.1  # seconds from one reload to the next
-UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
 def reload_seconds(servers, make, count):
@@ -41,21 +40,20 @@ class Reloading:
     def _run(self, servers, server):
         try:
             while not self._over.wait(PAUSE):
-                self.times.append(servers.reload(server))
+                self.times.append(servers.operate(server, "POST", "/reload?app=hello"))
         except (BenchError, OSError, subprocess.SubprocessError) as fault:
             self._fault = fault
 
 
-def p99_seconds(server, seconds):
-    """What 99 % of the requests of a round of wrk stayed within; none of them may have failed."""
-    command = ["taskset", "-c", str(CORES[1]), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s",
-               "--latency", f"http://127.0.0.1:{server.port}/"]
-    output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True,
-                            timeout=seconds + LOAD_SECONDS).stdout
-    found = re.search(r"99%\s+([\d.]+)(us|ms|s)", output)
-    if found is None or "Non-2xx" in output or "Socket errors" in output:
-        raise BenchError(f"{server.name}: not every request succeeded:\n{output}")
-    return float(found[1]) * UNITS[found[2]]
+def p99_us(servers, server, seconds):
+    """What 99 % of the requests of a round stayed within; none of them may have failed."""
+    command = [servers.path("paced"), str(server.port), str(seconds * 1000), str(INTERVAL_US)]
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            check=False, timeout=seconds + LOAD_SECONDS,
+                            preexec_fn=lambda: os.sched_setaffinity(0, {CORES[1]}))
+    if result.returncode != 0:
+        raise BenchError(f"{server.name}: {result.stderr.strip()}")
+    return float(result.stdout.split()[2])
 
 
 def latencies(servers, make, *, rounds, seconds):
@@ -63,9 +61,9 @@ def latencies(servers, make, *, rounds, seconds):
     pairs, times = [], []
     with make(core=CORES[0]) as server:
         for _ in range(rounds):
-            calm = p99_seconds(server, seconds)
+            calm = p99_us(servers, server, seconds)
             with Reloading(servers, server) as reloading:
-                busy = p99_seconds(server, seconds)
+                busy = p99_us(servers, server, seconds)
             if not reloading.times:
                 raise BenchError("no reload ended within a round; make it longer with --seconds")
             pairs.append((calm, busy))

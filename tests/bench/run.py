@@ -175,18 +175,16 @@ class Bench:
         self._cost_of_reloads()
 
     def _latency_of_reloads(self):
-        print(f"p99 of {reloads.CONNECTIONS} clients while hello is replaced again and again, "
-              f"{reloads.PAUSE * 1000:.0f} ms after the last time, beside rounds without")
-        if self._lacks("wrk", "wrk"):
-            return
+        print(f"p99 of a client that asks every {reloads.INTERVAL_US} us while hello is replaced again "
+              f"and again, {reloads.PAUSE * 1000:.0f} ms after the last time, beside rounds without")
         measured = self._try(reloads.latencies, self._servers, self._servers.sonicorn,
                              rounds=self._options.rounds, seconds=self._options.seconds)
         if measured is None:
             return
         pairs, times = measured
         ratio = statistics.median(busy / calm for calm, busy in pairs)
-        calm, busy = (statistics.median(side) * 1000 for side in zip(*pairs))
-        print(f"  without {calm:.3f} ms, with {len(times)} reloads {busy:.3f} ms (each took "
+        calm, busy = (statistics.median(side) for side in zip(*pairs))
+        print(f"  without {calm:,.0f} us, with {len(times)} reloads {busy:,.0f} us (each took "
               f"{statistics.median(times) * 1000:.0f} ms), ratio {ratio:.2f}  target <= "
               f"{RELOAD_P99_TARGET}: {verdict(ratio <= RELOAD_P99_TARGET)}", flush=True)
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The servers that are compared: each a child process on a loopback port of its own."""
 
+import contextlib
 import ctypes
+import http.client
 import os
 import select
 import signal
@@ -145,7 +147,7 @@ class Servers:
     def _compile(self, repository):
         here = os.path.join(repository, "tests", "bench")
         compiler = os.environ.get("CC", "cc")
-        for name in ("load", "raw_epoll", "raw_echo"):
+        for name in ("load", "paced", "raw_epoll", "raw_echo"):
             self._cc(compiler, os.path.join(here, f"{name}.c"), "-o", self.path(name))
         for app in ("bench_app", "filter_app", "bus_app", "slow_app"):
             self._cc(compiler, "-D_GNU_SOURCE", "-shared", "-fPIC", "-fvisibility=hidden",
@@ -187,6 +189,20 @@ class Servers:
         server = Server("sonicorn", command, self._folder, **options)
         server.control = control
         return server
+
+    @staticmethod
+    def operate(server, method, target):
+        """Asks the operator's socket; returns the seconds to the answer, which must be a 200."""
+        begun = time.monotonic()
+        connection = http.client.HTTPConnection("localhost", timeout=120)
+        with contextlib.closing(connection), socket.socket(socket.AF_UNIX) as connection.sock:
+            connection.sock.connect(server.control)
+            connection.request(method, target)
+            answer = connection.getresponse()
+            text = answer.read()
+        if answer.status != 200:
+            raise BenchError(f"{server.name}: {method} {target}: {text.decode().strip()}")
+        return time.monotonic() - begun
 
     def reload(self, server):
         """Has the server replace its app; returns the seconds from the command to its answer."""
