@@ -5,13 +5,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 
 namespace sonicorn::core {
 namespace {
 
 constexpr std::uint64_t kShortTurn = 100'000;  // nanoseconds; the kernel takes no shorter ones
-constexpr int kBackground = 10;                // a ninth of the share of somebody else
+constexpr int kBackground = 5;                 // a third of the share of somebody else
 
 // sched_setattr(2), which the C library does not have.
 struct SchedulingAttributes {
@@ -31,6 +32,8 @@ void set(const SchedulingAttributes& wanted) { ::syscall(SYS_sched_setattr, 0, &
 
 void ask_for_short_turns() { set({.nice = ::getpriority(PRIO_PROCESS, 0), .runtime = kShortTurn}); }
 
-void step_back() { set({.policy = SCHED_BATCH, .nice = kBackground}); }
+void step_back() {
+  set({.policy = SCHED_BATCH, .nice = std::max(kBackground, ::getpriority(PRIO_PROCESS, 0))});
+}
 
 }  // namespace sonicorn::core

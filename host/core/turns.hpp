@@ -8,8 +8,8 @@ namespace sonicorn::core {
 // answer requests. Needs Linux 6.12; before that the kernel guesses who is in a hurry.
 void ask_for_short_turns();
 
-// It works in the background, with what others leave and a small share of a busy processor. Threads
-// and processes that it starts are the same. It cannot be taken back.
+// It works in the background, with what others leave and a smaller share of a busy processor.
+// Threads and processes that it starts are the same. It cannot be taken back.
 void step_back();
 
 }  // namespace sonicorn::core

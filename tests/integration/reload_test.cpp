@@ -60,7 +60,7 @@ TEST_SUITE("reload") {
   TEST_CASE("a build that cannot serve is never switched to, and the answer says why") {
     const Builds builds("build_one");
     const string elf = read_file(fixture("build_two"));
-    const string limit = has_sanitizer() ? "15" : "2";
+    const string limit = has_sanitizer() ? "25" : "3";
     Server server({.toml = builds.toml("workers = 2\nload_time = " + limit +
                                        "\ngrace = 20\n[lifecycle]\nstart_time = " + limit + "\n")});
     Load load(server.tcp());
