@@ -11,11 +11,13 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -50,6 +52,19 @@ static void ask(int fd) {
   if (strncmp(answer, "HTTP/1.1 200 ", 13) != 0) fail("an answer was not a 200");
 }
 
+/* Asks for short turns (Linux 6.12), so that it measures the server and not how long it waits for a
+   processor that who operates the server uses as well. */
+static void be_in_a_hurry(void) {
+  const struct {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+  } wanted = {.size = 48, .runtime = 100000};
+  syscall(SYS_sched_setattr, 0, &wanted, 0);
+}
+
 static int by_size(const void* a, const void* b) {
   const double difference = *(const double*)a - *(const double*)b;
   return difference < 0 ? -1 : difference > 0;
@@ -65,6 +80,7 @@ int main(int argc, char** argv) {
   if (fd < 0 || connect(fd, (const struct sockaddr*)&at, sizeof at) != 0) fail("cannot connect");
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   prctl(PR_SET_TIMERSLACK, 1UL);
+  be_in_a_hurry();
   const long long interval = atoll(argv[3]) * 1000;
   long long due = now_ns();
   const long long end = due + atoll(argv[2]) * 1000000;
