@@ -160,6 +160,26 @@ TEST_SUITE("reload") {
     }
   }
 
+  TEST_CASE("a worker that is killed while an app with state is exchanged: the reload ends") {
+    const Builds builds("tally_one");
+    Server server(
+        {.toml = builds.toml("[workers]\ncrashes = 1000\nbackoff_most = 0.1\n", "name = \"app\"\n"),
+         .arguments = {"--workers", "2"}});
+    server.expect_failure();
+    for (int i = 0; i < (has_sanitizer() ? 6 : 30); ++i) {
+      CAPTURE(i);
+      const auto workers = server.workers();
+      REQUIRE(workers.size() == 2);
+      std::thread operating([&] { builds.reload(); });
+      // At some moment of it.
+      ::usleep(static_cast<unsigned>(1000 * (has_sanitizer() ? i * 40 : i)));
+      ::kill(workers.at(static_cast<std::size_t>(i % 2)), SIGKILL);
+      operating.join();
+      CHECK(ask(server.tcp(), get("/")).status == 200);
+      REQUIRE(eventually([&] { return server.workers().size() == 2; }));
+    }
+  }
+
   TEST_CASE("a request that runs for long ends on the generation it began on") {
     const TemporaryFolder folder;
     const Fifo entered(folder / "entered");
