@@ -138,6 +138,13 @@ core::Result<JournalFile::Lines> JournalFile::read() const {
   const bool taken = ::flock(file, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
   auto text = read_lines(file);
   ::close(file);
+  // Who reads has no business to remove what is there.
+  if (!text && text.error().id == "host.journal_taken") {
+    return core::host_error(
+        "host.journal_taken",
+        fmt::format("{}: this is no journal of a server; name the file of 'serve --journal'",
+                    path_.string()));
+  }
   if (!text) return text.error();
   return Lines{std::move(*text), taken};
 }

@@ -45,6 +45,17 @@ TEST_CASE("a journal in memory pairs begins with ends") {
   CHECK(journal.history("", 1)[0]["event"] == "crash");
 }
 
+TEST_CASE("who reads something else is not told to remove it") {
+  const app::TemporaryFolder folder;
+  std::ofstream(folder / "text") << "no journal\n";
+  const auto journal = Journal::read(folder / "text");
+  REQUIRE_FALSE(journal.has_value());
+  CHECK(journal.error().message.find("this is no journal") != std::string::npos);
+  CHECK(journal.error().message.find("remove") == std::string::npos);
+  CHECK(read(folder / "text") == "no journal\n");
+  CHECK_FALSE(Journal::read(folder / "missing").has_value());
+}
+
 TEST_CASE("what a killed server had begun is not finished, and the sequence goes on") {
   const app::TemporaryFolder folder;
   const auto path = folder / "journal";
