@@ -117,11 +117,12 @@ void FileWatch::add_watches() {
     folder.watch = ::inotify_add_watch(events_.native_handle(), path.c_str(), kEvents);
   }
   folders_.swap(wanted);
-  for (const auto& [path, folder] : wanted) {
-    const bool stays = std::any_of(folders_.begin(), folders_.end(), [&](const auto& each) {
-      return each.second.watch == folder.watch;
+  for (const auto& before : wanted) {
+    const int watch = before.second.watch;
+    const bool stays = std::any_of(folders_.begin(), folders_.end(), [watch](const auto& each) {
+      return each.second.watch == watch;
     });
-    if (folder.watch > 0 && !stays) ::inotify_rm_watch(events_.native_handle(), folder.watch);
+    if (watch > 0 && !stays) ::inotify_rm_watch(events_.native_handle(), watch);
   }
 }
 
