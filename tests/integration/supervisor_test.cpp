@@ -390,6 +390,24 @@ TEST_SUITE("supervisor") {
     }
   }
 
+  TEST_CASE(
+      "an app that crashes on its background thread is named, whatever becomes of the start") {
+    for (const auto& [how, said] : kCrashes) {
+      if (has_sanitizer() && how != "exit") continue;
+      CAPTURE(how);
+      const TemporaryFolder folder;
+      write_file(
+          folder / "toml",
+          "load_time = 60\n" + crashes("/", "bad", "in = \"background\", how = \"" + how + "\""));
+      Process server({executable(), "serve", "--bind", "127.0.0.1:0", "-c",
+                      (folder / "toml").string(), "--control", (folder / "control").string()});
+      CHECK(server.wait_for_errors("app bad: a background thread ended the worker by"));
+      CHECK(server.wait_for_errors(said));
+      server.send_signal(SIGTERM);
+      CHECK(server.wait().has_value());
+    }
+  }
+
   TEST_CASE("an app that crashes in its shutdown ends the server with status 1, and is named") {
     for (const auto& [how, said] : kCrashes) {
       // Sanitizers take these signals for themselves.
