@@ -252,6 +252,7 @@ TEST_SUITE("order") {
     // Both lack reload, so new settings are a new generation.
     CHECK(logs(server, {"app none: generation 2 serves"}));
     CHECK(logs(server, {"app few: generation 2 serves"}));
+    CHECK(ask(server.tcp(), get("/few")).body == "few\n");
     CHECK(server.stop().status == 0);
     CHECK(contract.journal("none").empty());
     CHECK(fault_of_order(contract.journal("few"), {.attributes = {"on_request", "pre_request"}}) ==

@@ -77,8 +77,8 @@ struct Declared {
 };
 Declared all_attributes();
 
-// Why the journal of one app, from its start to its clean end, breaks the order of one generation
-// as the contract has it; empty when it does not.
+// Why the journal of one app, from its start to its clean end, breaks the order that the contract
+// has for each of its generations; empty when it does not.
 std::string fault_of_order(const std::vector<Json>& lines, const Declared& declared);
 
 }  // namespace support
