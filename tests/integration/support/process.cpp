@@ -15,6 +15,7 @@ extern "C" {
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
 #include <stdexcept>
 #include <system_error>
 
@@ -156,6 +157,18 @@ void Process::collect() {
       changed_.notify_all();
     }
   }
+}
+
+std::string stat_of(pid_t process) {
+  std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+bool lives(pid_t process) {
+  const std::string status = stat_of(process);
+  return !status.empty() && status.find(") Z ") == std::string::npos;
 }
 
 bool reported_by_sanitizer(const std::string& log) {

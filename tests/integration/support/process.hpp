@@ -70,6 +70,12 @@ class Process {
   std::thread collector_;
 };
 
+// Its line in /proc, "PID (NAME) STATE ..."; empty when it is gone.
+std::string stat_of(pid_t process);
+
+// Whether it has not ended; who has and was not waited for does not live.
+bool lives(pid_t process);
+
 // The limit of open files, of this process and of what it starts, as long as it lives.
 class DescriptorLimit {
  public:
