@@ -1,5 +1,6 @@
 /* Counts its requests on the pool and hands the count over (TALLY_SCHEMA); a state of another
-   schema it declines. With the setting "lock" it fails to start while another one runs. */
+   schema it declines. With the query "schema" it answers with its own, and counts nothing. With the
+   setting "lock" it fails to start while another one runs. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -22,7 +23,14 @@ int32_t sonicorn_on_request(const sonicorn_context* context, void* state,
                             const sonicorn_request* request, sonicorn_response* response) {
   (void)context;
   (void)state;
+#ifdef TALLY_SCHEMA
+  if (fixture_equals(request->query, "schema")) {
+    response->body = SONICORN_STRING(TALLY_SCHEMA);
+    return SONICORN_OK;
+  }
+#else
   (void)request;
+#endif
   char* const text = (char*)response->allocate(response, 32);
   if (text == NULL) return SONICORN_ERROR;
   const unsigned long now = __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED);

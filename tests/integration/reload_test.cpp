@@ -20,6 +20,46 @@ string body_of(const Server& server, const string& target = "/") {
   return ask(server.tcp(), get(target)).body;
 }
 
+// Two builds of one app, and how the answer of each to the target begins.
+struct Pair {
+  string target;
+  std::pair<string, string> first;
+  std::pair<string, string> second;
+};
+
+// Kills a worker of two at some moment of each of so many reloads, which is to end with the same
+// build in all of them: the new one where the command said so, else the old one.
+void kill_in_reloads(const Pair& pair, int times) {
+  const Builds builds(pair.first.first);
+  Server server(
+      {.toml = builds.toml("[workers]\ncrashes = 1000\nbackoff_most = 0.1\n", "name = \"app\"\n"),
+       .arguments = {"--workers", "2"}});
+  server.expect_failure();
+  const auto* serving = &pair.first;
+  const auto check_all = [&] {
+    for (int asked = 0; asked < 10; ++asked) {
+      CHECK_MESSAGE(body_of(server, pair.target).starts_with(serving->second), serving->first);
+    }
+  };
+  for (int i = 0; i < times; ++i) {
+    CAPTURE(i);
+    const auto* const next = serving == &pair.first ? &pair.second : &pair.first;
+    builds.install(next->first);
+    const auto workers = server.workers();
+    REQUIRE(workers.size() == 2);
+    std::atomic<bool> switched{false};
+    std::thread operating([&] { switched = builds.reload(); });
+    // At some moment of it.
+    ::usleep(static_cast<unsigned>(has_sanitizer() ? i * 20'000 : i % 40 * 500));
+    ::kill(workers.at(static_cast<std::size_t>(i % 2)), SIGKILL);
+    operating.join();
+    if (switched) serving = next;
+    check_all();
+    REQUIRE(eventually([&] { return server.workers().size() == 2; }));
+    check_all();
+  }
+}
+
 }  // namespace
 
 TEST_SUITE("reload") {
@@ -130,54 +170,13 @@ TEST_SUITE("reload") {
   }
 
   TEST_CASE("a worker that is killed during a reload: it ends one way everywhere") {
-    const Builds builds("build_one");
-    Server server({.toml = builds.toml("[workers]\ncrashes = 1000\nbackoff_most = 0.1\n"),
-                   .arguments = {"--workers", "2"}});
-    server.expect_failure();
-    string serving = "one";
-    for (int i = 0; i < (has_sanitizer() ? 12 : 60); ++i) {
-      const string next = serving == "one" ? "two" : "one";
-      builds.install("build_" + next);
-      const auto workers = server.workers();
-      std::atomic<bool> switched{false};
-      std::thread operating([&] { switched = builds.reload(); });
-      // At some moment of it.
-      ::usleep(static_cast<unsigned>(1000 * (has_sanitizer() ? i * 20 : i % 40)));
-      if (!workers.empty()) ::kill(workers.at(i % workers.size()), SIGKILL);
-      operating.join();
-      if (switched) serving = next;
-      for (int asked = 0; asked < 10; ++asked) {
-        CHECK_MESSAGE(body_of(server).starts_with(serving + " "), serving);
-      }
-      const auto deadline = std::chrono::steady_clock::now() + kPatience;
-      while (server.workers().size() != 2) {
-        REQUIRE(std::chrono::steady_clock::now() < deadline);
-        std::this_thread::yield();
-      }
-      for (int asked = 0; asked < 10; ++asked) {
-        CHECK_MESSAGE(body_of(server).starts_with(serving + " "), serving);
-      }
-    }
+    const Pair pair{"/", {"build_one", "one "}, {"build_two", "two "}};
+    kill_in_reloads(pair, has_sanitizer() ? 12 : 60);
   }
 
-  TEST_CASE("a worker that is killed while an app with state is exchanged: the reload ends") {
-    const Builds builds("tally_one");
-    Server server(
-        {.toml = builds.toml("[workers]\ncrashes = 1000\nbackoff_most = 0.1\n", "name = \"app\"\n"),
-         .arguments = {"--workers", "2"}});
-    server.expect_failure();
-    for (int i = 0; i < (has_sanitizer() ? 6 : 30); ++i) {
-      CAPTURE(i);
-      const auto workers = server.workers();
-      REQUIRE(workers.size() == 2);
-      std::thread operating([&] { builds.reload(); });
-      // At some moment of it.
-      ::usleep(static_cast<unsigned>(1000 * (has_sanitizer() ? i * 40 : i)));
-      ::kill(workers.at(static_cast<std::size_t>(i % 2)), SIGKILL);
-      operating.join();
-      CHECK(ask(server.tcp(), get("/")).status == 200);
-      REQUIRE(eventually([&] { return server.workers().size() == 2; }));
-    }
+  TEST_CASE("a worker that is killed while an app with state is exchanged: the same") {
+    const Pair pair{"/?schema", {"tally_one", "tally/1"}, {"tally_two", "tally/2"}};
+    kill_in_reloads(pair, has_sanitizer() ? 12 : 60);
   }
 
   TEST_CASE("a request that runs for long ends on the generation it began on") {
@@ -300,80 +299,6 @@ TEST_SUITE("reload") {
     write_file(config, moved);
     CHECK(builds.operate({"reload"}).ending.status == 0);
     CHECK(ask(server.tcp(), get("/moved")).status == 200);
-  }
-
-  TEST_CASE("a rollback returns to the build before, and a commit ends that") {
-    const Builds builds("build_one");
-    Server server({.toml = builds.toml()});
-    CHECK(builds.operate({"rollback", "app"}).ending.status == 1);
-    builds.install("build_two");
-    CHECK(builds.reload());
-    CHECK(body_of(server).starts_with("two "));
-    CHECK(builds.operate({"rollback", "app"}).ending.status == 0);
-    CHECK(body_of(server).starts_with("one "));
-    CHECK(builds.reload());
-    CHECK(builds.operate({"commit", "app"}).ending.status == 0);
-    const Outcome late = builds.operate({"rollback", "app"});
-    CHECK(late.ending.status == 1);
-    CHECK(late.errors.find("no build before") != string::npos);
-    CHECK(body_of(server).starts_with("two "));
-  }
-
-  TEST_CASE("a new build that crashes a worker or fails its requests is left again") {
-    for (const string how : {"/crash", "/fail"}) {
-      CAPTURE(how);
-      const Builds builds("build_one");
-      Server server({.toml = builds.toml()});
-      server.expect_failure();
-      builds.install("build_two");
-      REQUIRE(builds.reload());
-      if (how == "/crash") {
-        CHECK_THROWS(ask(server.tcp(), get(how)));
-      } else {
-        for (int i = 0; i < 40; ++i) ask(server.tcp(), get(how));
-      }
-      CHECK(logs(server, {"generation 2 fails its probation"}));
-      CHECK(logs(server, {"app app: generation 3 serves"}));
-      CHECK(body_of(server).starts_with("one "));
-    }
-  }
-
-  TEST_CASE("a new build that turns unhealthy is left again, also beside an app that is as well") {
-    const Contract contract;
-    const string control = contract.folder() / "control";
-    const auto file = contract.folder() / "new.so";
-    std::filesystem::copy_file(fixture("contract_all"), file);
-    string toml = "control = \"" + control + "\"\n" + patient_times() + "health_interval = 0.1\n" +
-                  contract.app("/ill", "contract_all", "ill") +
-                  contract.app("/", "contract_all", "app");
-    toml.replace(toml.rfind(fixture("contract_all").string()),
-                 fixture("contract_all").string().size(), file.string());
-    Server server({.toml = toml});
-    contract.steer("ill", "health=fail");
-    CHECK(logs(server, {"app ill: unhealthy"}));
-    const Outcome reloaded = run_sonicorn({"reload", "app", "--control", control});
-    REQUIRE_MESSAGE(reloaded.ending.status == 0, reloaded.errors);
-    contract.steer("app", "health=fail");
-    CHECK(logs(server, {"app app: generation", "fails its probation (it is unhealthy)"}));
-    contract.steer("app", "");
-    CHECK(eventually([&] {
-      return run_sonicorn({"history", "app", "--control", control}).output.find("rollback") !=
-             string::npos;
-    }));
-    contract.steer("ill", "");
-  }
-
-  TEST_CASE("probation ends after so many requests, where the setting says so") {
-    const Builds builds("build_one");
-    Server server({.toml = builds.toml(string(kQuick) + "[reload]\nprobation_requests = 5\n")});
-    builds.install("build_two");
-    REQUIRE(builds.reload());
-    for (int i = 0; i < 5; ++i) CHECK(body_of(server).starts_with("two "));
-    CHECK(eventually([&] {
-      const Outcome history = builds.operate({"history", "app"});
-      return history.output.find("commit") != string::npos;
-    }));
-    CHECK(builds.operate({"rollback", "app"}).ending.status == 1);
   }
 
   TEST_CASE("requests wait for an exclusive app no longer than the setting says") {

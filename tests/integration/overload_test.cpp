@@ -1,0 +1,138 @@
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include "support/support.hpp"
+
+// Far more is asked than can be served: as much is served as ever, the rest is refused at once, and
+// whoever watches the server is answered.
+
+using namespace support;
+using std::string;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Seconds = std::chrono::duration<double>;
+
+// So 200 requests a second, whatever the machine is.
+constexpr unsigned kThreads = 4;
+constexpr auto kService = 20ms;
+constexpr double kCapacity = kThreads / Seconds(kService).count();
+
+struct Tally {
+  std::vector<double> served;   // seconds each took
+  std::vector<double> refused;  // the same
+  std::vector<string> faults;
+};
+
+// Clients that ask on connections that stay, `rate` times a second in all; 0: as fast as answers
+// come.
+Tally ask_for(Seconds time, const Endpoint& endpoint, unsigned clients, double rate) {
+  Tally all;
+  std::mutex mutex;
+  const auto begun = Clock::now();
+  const auto ask_on = [&](unsigned index) {
+    Tally own;
+    try {
+      Client client(endpoint);
+      const Seconds pause(rate == 0 ? 0 : clients / rate);
+      for (auto due = begun + pause * index / clients; Clock::now() < begun + time; due += pause) {
+        std::this_thread::sleep_until(due);
+        const auto asked = Clock::now();
+        const Response response = client.ask(get("/?ms=20"));
+        const double took = Seconds(Clock::now() - asked).count();
+        if (response.status == 200) {
+          own.served.push_back(took);
+        } else if (response.status == 503 && response.has("Retry-After")) {
+          own.refused.push_back(took);
+        } else {
+          own.faults.push_back(std::to_string(response.status) + " " + response.body);
+        }
+      }
+    } catch (const std::exception& error) {
+      own.faults.push_back(error.what());
+    }
+    const std::lock_guard lock(mutex);
+    all.served.insert(all.served.end(), own.served.begin(), own.served.end());
+    all.refused.insert(all.refused.end(), own.refused.begin(), own.refused.end());
+    all.faults.insert(all.faults.end(), own.faults.begin(), own.faults.end());
+  };
+  std::vector<std::thread> threads;
+  for (unsigned i = 0; i < clients; ++i) threads.emplace_back(ask_on, i);
+  for (std::thread& thread : threads) thread.join();
+  return all;
+}
+
+// Asks the operator's socket again and again, from when it is made until it is stopped.
+class Watch {
+ public:
+  explicit Watch(const Endpoint& control)
+      : thread_([this, control] {
+          while (!stop_) {
+            for (const char* const target : {"/livez", "/readyz", "/status"}) {
+              const auto asked = Clock::now();
+              const int status = ask(control, get(target)).status;
+              took_.push_back(Seconds(Clock::now() - asked).count());
+              if (status != 200) ++failed_;
+            }
+            std::this_thread::sleep_for(50ms);
+          }
+        }) {}
+  ~Watch() { stop(); }
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+  void stop() {
+    stop_ = true;
+    if (thread_.joinable()) thread_.join();
+  }
+  const std::vector<double>& took() const { return took_; }
+  unsigned failed() const { return failed_; }
+
+ private:
+  std::atomic<bool> stop_{false};
+  std::vector<double> took_;
+  unsigned failed_ = 0;
+  std::thread thread_;
+};
+
+// What 99 of 100 do not exceed.
+double p99(std::vector<double> values) {
+  REQUIRE(!values.empty());
+  std::sort(values.begin(), values.end());
+  return values[(values.size() - 1) * 99 / 100];
+}
+
+}  // namespace
+
+TEST_SUITE("overload") {
+  TEST_CASE("three times what can be served costs nothing of it, and refusals come at once") {
+    const TemporaryFolder folder;
+    const Endpoint control{{}, {}, folder / "control"};
+    Server server({.toml = "threads = 1\nblocking_threads = " + std::to_string(kThreads) +
+                           "\n[limits]\nqueue = 16\n" + app_entry("/", "slow"),
+                   .arguments = {"--control", control.path.string()}});
+    const Seconds peak_time = 5s;
+    const Seconds time = has_sanitizer() ? 5s : 30s;
+    const Tally peak = ask_for(peak_time, server.tcp(), 2 * kThreads, 0);
+    Watch watch(control);
+    const Tally over = ask_for(time, server.tcp(), 60, 3 * kCapacity);
+    watch.stop();
+    for (const Tally* const each : {&peak, &over}) {
+      CHECK_MESSAGE(each->faults.empty(), (each->faults.empty() ? "" : each->faults.front()));
+    }
+    CHECK(watch.failed() == 0);
+    const double goodput = static_cast<double>(over.served.size()) / time.count();
+    const double best = static_cast<double>(peak.served.size()) / peak_time.count();
+    MESSAGE("served " << goodput << "/s of " << best << "/s; refused within " << p99(over.refused)
+                      << " s, operators answered within " << p99(watch.took()) << " s");
+    // Where everything is slow, the clients measure themselves.
+    if (has_sanitizer()) return;
+    CHECK(goodput >= 0.9 * best);
+    CHECK(p99(over.refused) <= 0.050);
+    CHECK(p99(watch.took()) <= 0.100);
+  }
+}
