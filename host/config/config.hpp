@@ -42,6 +42,8 @@ struct Limits {
   std::chrono::milliseconds request_time{30'000};     // a handler on the pool; then 503
   // A handler on an I/O thread, which others wait for; then the worker is replaced. 0: never.
   std::chrono::milliseconds loop_time{10'000};
+
+  bool operator==(const Limits&) const = default;
 };
 
 // What is done about a call into an app that outlives its time limit, once it was logged.
@@ -65,6 +67,8 @@ struct Lifecycle {
   std::chrono::milliseconds health_time{5'000};
   std::chrono::milliseconds health_interval{10'000};  // 0: only before an app is served
   Overrun overrun = Overrun::abandon;
+
+  bool operator==(const Lifecycle&) const = default;
 };
 
 // How builds of apps are replaced.

@@ -38,6 +38,11 @@ bool is_clean(int wait_status) { return WIFEXITED(wait_status) && WEXITSTATUS(wa
 
 void Supervisor::on_ended(WorkerProcess& worker, WorkerProcess::End end) {
   forget_lives(worker);
+  sort_end(worker, end);
+  if (reload_ != nullptr && reload_->waits) prepare_workers();
+}
+
+void Supervisor::sort_end(WorkerProcess& worker, const WorkerProcess::End& end) {
   if (Slot* const slot = slot_of(worker)) {
     if (slot->current.get() == &worker) {
       return on_current_ended(*slot, std::move(slot->current), end);
@@ -55,7 +60,10 @@ void Supervisor::on_ended(WorkerProcess& worker, WorkerProcess::End end) {
 void Supervisor::on_current_ended(Slot& slot, std::unique_ptr<WorkerProcess> worker,
                                   const WorkerProcess::End& end) {
   if (stage_ == Stage::stopping) return on_leaver_ended(std::move(worker), end);
-  if (worker->is_outdated()) return spawn(slot, Place::current);
+  // Before somebody is blamed: what was served before is served again.
+  if (reload_ != nullptr && reload_->before && worker->edition() == edition_) {
+    on_tried(fmt::format("worker {} did not come up with it; the log says why", slot.index));
+  }
   const std::string app = note_death(*worker, end);
   if (stage_ == Stage::starting) {
     // Where broken apps are skipped, one that crashes in the start is.
@@ -63,6 +71,7 @@ void Supervisor::on_current_ended(Slot& slot, std::unique_ptr<WorkerProcess> wor
       log::error("app {}: it ended a worker that was starting, so it is quarantined", app);
       quarantine_.confine(app);
       worker.reset();
+      each_worker([&](WorkerProcess& other) { other.send(message::kQuarantine, {{"app", app}}); });
       return start_again(slot);
     }
     status_ = 1;
@@ -78,12 +87,11 @@ void Supervisor::on_current_ended(Slot& slot, std::unique_ptr<WorkerProcess> wor
 void Supervisor::on_successor_ended(Slot& slot, std::unique_ptr<WorkerProcess> worker,
                                     const WorkerProcess::End& end) {
   if (stage_ == Stage::stopping) return on_leaver_ended(std::move(worker), end);
-  if (worker->is_outdated()) return spawn(slot, Place::successor);
   note_death(*worker, end);
   slot.lived = {};
   if (slot.current == nullptr) {
     start_again(slot);
-  } else if (replacing_ && to_replace_.front().done == nullptr) {
+  } else if (is_replacing(slot.index) && to_replace_.front().done == nullptr) {
     // Its own wish is tried again after a while.
     const Replacement again = to_replace_.front();
     slot.timer.expires_after(slot.backoff.after({}, chance_));
@@ -91,7 +99,7 @@ void Supervisor::on_successor_ended(Slot& slot, std::unique_ptr<WorkerProcess> w
       if (!error) replace(again);
     });
   }
-  if (replacing_ && to_replace_.front().index == slot.index) {
+  if (is_replacing(slot.index)) {
     replaced(
         fmt::format("the successor of worker {} did not come up; the log says why", slot.index));
   }
@@ -123,10 +131,7 @@ void Supervisor::on_leaver_ended(std::unique_ptr<WorkerProcess> worker,
     log::info("worker {} (pid {}) has ended", worker->index(), worker->pid());
   }
   each_worker([](WorkerProcess& other) { other.send(message::kLook); });
-  if (was_awaited) {
-    awaited_ = nullptr;
-    replaced({});
-  }
+  if (was_awaited) replaced({});
 }
 
 // The result is the app that is to blame; empty when none is known.
@@ -155,7 +160,7 @@ std::string Supervisor::note_death(const WorkerProcess& worker, const WorkerProc
                  .generation = generation,
                  .build_id = {}},
                 Journal::failed(how));
-  if (!app.empty() && stage_ == Stage::serving) {
+  if (!app.empty() && stage_ == Stage::serving && is_served(app, generation)) {
     on_probation_failed(app, "it ended a worker");
     if (quarantine_.note(app, Clock::now())) quarantine(app);
   }

@@ -2,6 +2,7 @@
 #include <sonicorn/context.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -24,6 +25,7 @@ const char* name_of(WorkerProcess::State state) {
     case WorkerProcess::State::starting:
       return "starting";
     case WorkerProcess::State::prepared:
+    case WorkerProcess::State::admitted:
       return "prepared";
     case WorkerProcess::State::serving:
       return "serving";
@@ -226,6 +228,11 @@ void Supervisor::drain(std::string app, Done done) {
   if (app.empty()) {
     draining_ = true;
     return wait_until_idle(Clock::now() + config_.grace, std::move(done));
+  }
+  // Also by workers that are still to come.
+  if (std::any_of(served_.begin(), served_.end(),
+                  [&](const Served& served) { return served.name == app; })) {
+    drained_.insert(app);
   }
   ask_all("drain", {{"app", app}}, config_.grace,
           [done = std::move(done)](const std::vector<Said>& said) {

@@ -74,6 +74,14 @@ void Supervisor::check_probation() {
   });
 }
 
+// Whether that is what serves now, and not a generation that was replaced or that is tried; 0: not
+// known.
+bool Supervisor::is_served(const std::string& app, std::uint64_t generation) const {
+  return generation == 0 || std::any_of(served_.begin(), served_.end(), [&](const Served& each) {
+           return each.name == app && each.generation == generation;
+         });
+}
+
 void Supervisor::on_probation_failed(const std::string& app, const std::string& why) {
   for (Served& each : served_) {
     if (each.name != app || !each.on_probation || each.previous == nullptr) continue;

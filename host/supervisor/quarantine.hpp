@@ -15,8 +15,12 @@ class Quarantine {
  public:
   using Clock = std::chrono::steady_clock;
 
-  explicit Quarantine(const config::Workers& limits)
-      : most_(limits.crashes), within_(limits.crash_time) {}
+  explicit Quarantine(const config::Workers& limits) { set_limits(limits); }
+
+  void set_limits(const config::Workers& limits) {
+    most_ = limits.crashes;
+    within_ = limits.crash_time;
+  }
 
   // `app` has ended a worker. True when that is what puts it into quarantine.
   bool note(const std::string& app, Clock::time_point now) {
@@ -44,8 +48,8 @@ class Quarantine {
   const std::map<std::string, std::uint64_t>& totals() const { return totals_; }
 
  private:
-  std::size_t most_;
-  std::chrono::milliseconds within_;
+  std::size_t most_ = 0;
+  std::chrono::milliseconds within_{0};
   std::map<std::string, std::deque<Clock::time_point>> deaths_;
   std::map<std::string, std::uint64_t> totals_;
   std::set<std::string> names_;

@@ -24,6 +24,15 @@ std::string joined(const std::vector<std::string>& faults) {
   return fmt::format("{}", fmt::join(faults, "; "));
 }
 
+// Whether a worker that began with one is what the other wants, but for its apps.
+bool asks_the_same_of_workers(const config::Config& one, const config::Config& other) {
+  return one.threads == other.threads && one.blocking_threads == other.blocking_threads &&
+         one.grace == other.grace && one.without == other.without &&
+         one.access_log == other.access_log && one.access_log_format == other.access_log_format &&
+         one.limits == other.limits && one.lifecycle == other.lifecycle &&
+         one.reload.hold_time == other.reload.hold_time;
+}
+
 }  // namespace
 
 void Supervisor::wish(ReloadWish wanted) {
@@ -70,7 +79,7 @@ void Supervisor::on_file_changed(const std::filesystem::path& file) {
 
 // One after the other, and not while a worker is exchanged for another.
 void Supervisor::next_reload() {
-  if (reload_ != nullptr || wishes_.empty() || replacing_ || stage_ != Stage::serving) return;
+  if (reload_ != nullptr || wishes_.empty() || is_replacing() || stage_ != Stage::serving) return;
   reload_ = std::make_unique<Reload>();
   reload_->wish = std::move(wishes_.front());
   wishes_.pop_front();
@@ -91,9 +100,9 @@ milliseconds Supervisor::reload_limit() const {
          config_.reload.hold_time;
 }
 
-// Asks those that serve now, who are the ones that take part. `done` is called once, at the first
-// fault or when all have answered well.
-void Supervisor::ask_reloading(const char* what, Json more,
+// Asks some of those that take part. `done` is called once, at the first fault or when all have
+// answered well.
+void Supervisor::ask_reloading(const std::vector<pid_t>& whom, const char* what, const Json& more,
                                std::function<void(std::string fault)> done) {
   const auto open = std::make_shared<std::size_t>(1);
   const auto over = std::make_shared<bool>(false);
@@ -102,16 +111,44 @@ void Supervisor::ask_reloading(const char* what, Json more,
     *over = true;
     done(std::move(fault));
   };
-  each_worker([&](WorkerProcess& worker) {
-    if (!takes_part(worker)) return;
+  for (const pid_t pid : whom) {
     ++*open;
-    worker.ask(what, more, reload_limit(), [on_answer, index = worker.index()](const Json& answer) {
-      if (answer.is_null()) return on_answer(fmt::format("worker {} did not answer", index));
-      std::string fault = answer.is_string() ? answer.get<std::string>() : "";
-      on_answer(fault.empty() ? fault : fmt::format("worker {}: {}", index, fault));
-    });
-  });
+    WorkerProcess* const worker = worker_of(pid);
+    if (worker == nullptr) {
+      on_answer(fault_of_silence(pid));
+      continue;
+    }
+    worker->ask(what, more, reload_limit(),
+                [this, on_answer, pid, index = worker->index()](const Json& answer) {
+                  if (answer.is_null()) return on_answer(fault_of_silence(pid));
+                  const std::string fault = answer.is_string() ? answer.get<std::string>() : "";
+                  on_answer(fault.empty() ? fault : fmt::format("worker {}: {}", index, fault));
+                });
+  }
   on_answer({});
+}
+
+WorkerProcess* Supervisor::worker_of(pid_t pid) const {
+  WorkerProcess* found = nullptr;
+  each_worker([&](WorkerProcess& worker) {
+    if (worker.pid() == pid) found = &worker;
+  });
+  return found;
+}
+
+// Of one that takes part and has given no answer.
+std::string Supervisor::fault_of_silence(pid_t pid) {
+  // What is left because it fails may fail a worker before it is left: the next one in its place
+  // begins with what is returned to.
+  if (reload_ != nullptr && reload_->wish.rollback) {
+    end_astray(pid);
+    return {};
+  }
+  const WorkerProcess* const worker = worker_of(pid);
+  if (worker == nullptr) return fmt::format("the worker with pid {} has ended", pid);
+  if (!worker->has_ended()) return fmt::format("worker {} did not answer", worker->index());
+  return worker->epitaph().empty() ? fmt::format("worker {} has ended", worker->index())
+                                   : worker->epitaph();
 }
 
 // Tells those that take part what was decided. `done` is called when all have done it. One that
@@ -139,12 +176,11 @@ void Supervisor::tell_reloading(const char* what, std::function<void()> done) {
 }
 
 void Supervisor::end_astray(pid_t pid) {
-  each_worker([pid](WorkerProcess& worker) {
-    if (worker.pid() != pid || worker.has_ended()) return;
-    log::error("worker {} (pid {}) did not answer whether it follows a reload; it is ended",
-               worker.index(), pid);
-    worker.kill();
-  });
+  WorkerProcess* const worker = worker_of(pid);
+  if (worker == nullptr || worker->has_ended()) return;
+  log::error("worker {} (pid {}) did not answer whether it follows a reload; it is ended",
+             worker->index(), pid);
+  worker->kill();
 }
 
 bool Supervisor::takes_part(const WorkerProcess& worker) const {
@@ -153,6 +189,15 @@ bool Supervisor::takes_part(const WorkerProcess& worker) const {
 }
 
 void Supervisor::prepare_workers() {
+  if (stage_ != Stage::serving) {
+    reload_->faults.emplace_back("the server is stopping");
+    return end_reload();
+  }
+  reload_->waits = std::any_of(slots_.begin(), slots_.end(), [](const auto& slot) {
+    return slot->current != nullptr && slot->current->state() == WorkerProcess::State::admitted;
+  });
+  if (reload_->waits) return;
+  reload_->chosen = true;
   Json apps = Json::array();
   for (std::size_t i = 0; i < reload_->apps.size(); ++i) {
     const Reload::App& app = reload_->apps[i];
@@ -171,23 +216,34 @@ void Supervisor::prepare_workers() {
       reload_->workers.push_back(slot->current->pid());
     }
   }
+  if (reload_->workers.empty()) return try_with_new_workers();
   const ReloadWish& wish = reload_->wish;
-  ask_reloading("prepare",
-                {{"text", reload_->text},
-                 {"apps", std::move(apps)},
-                 {"reason", wish.reason},
-                 {"signal", wish.signal},
-                 {"message", wish.message}},
-                [this](const std::string& fault) {
-                  if (!fault.empty()) return drop_reload(fault);
-                  const bool alone = std::any_of(reload_->apps.begin(), reload_->apps.end(),
-                                                 [](const Reload::App& app) { return app.alone; });
-                  if (!alone) return commit_reload();
-                  reload_->exchanging = true;
-                  ask_reloading("exchange", Json::object(), [this](const std::string& why) {
-                    why.empty() ? commit_reload() : drop_reload(why);
-                  });
-                });
+  const std::vector<pid_t>& all = reload_->workers;
+  // A build whose start ends its process is to end one.
+  prepare_in({all.front()}, {all.begin() + 1, all.end()},
+             {{"text", reload_->text},
+              {"apps", std::move(apps)},
+              {"reason", wish.reason},
+              {"signal", wish.signal},
+              {"message", wish.message}});
+}
+
+void Supervisor::prepare_in(const std::vector<pid_t>& first, const std::vector<pid_t>& rest,
+                            const Json& message) {
+  ask_reloading(first, "prepare", message, [this, rest, message](const std::string& fault) {
+    if (!fault.empty()) return drop_reload(fault);
+    rest.empty() ? on_all_prepared() : prepare_in(rest, {}, message);
+  });
+}
+
+void Supervisor::on_all_prepared() {
+  const bool alone = std::any_of(reload_->apps.begin(), reload_->apps.end(),
+                                 [](const Reload::App& app) { return app.alone; });
+  if (!alone) return commit_reload();
+  reload_->exchanging = true;
+  ask_reloading(reload_->workers, "exchange", Json::object(), [this](const std::string& fault) {
+    fault.empty() ? commit_reload() : drop_reload(fault);
+  });
 }
 
 void Supervisor::drop_reload(const std::string& fault) {
@@ -209,9 +265,19 @@ void Supervisor::drop_reload(const std::string& fault) {
 // From here on whoever starts, starts with the new builds.
 void Supervisor::commit_reload() {
   if (stage_ != Stage::serving) return drop_reload("the server is stopping");
+  take_over();
+  tell_reloading("commit", [this] { end_reload(); });
+}
+
+// What is served is what the reload wants.
+void Supervisor::take_over() {
   Reload& reload = *reload_;
   reload.committed = true;
-  const unsigned workers_before = config_.workers.count;
+  ++edition_;
+  if (reload.config.workers.count != config_.workers.count) {
+    workers_to_be_ = reload.config.workers.count;
+  }
+  reload.renews_workers = !asks_the_same_of_workers(reload.config, config_);
   if (reload.config.binds != config_.binds) {
     log::warning(
         "the addresses to listen on changed; they take effect when the server is restarted");
@@ -231,15 +297,46 @@ void Supervisor::commit_reload() {
                      .generation = app.next.generation,
                      .build_id = app.next.build->inspection.build_id});
       quarantine_.release(app.next.name);
+      drained_.erase(app.next.name);
+    } else if (const auto now = std::find_if(
+                   served_.begin(), served_.end(),
+                   [&](const Served& each) { return is_same(each.wanted, app.next.wanted); });
+               now != served_.end()) {
+      // Its probation may have ended since the reload was planned.
+      app.next.previous = now->previous;
+      app.next.on_probation = now->on_probation;
     }
     served.push_back(app.next);
   }
   served_ = std::move(served);
-  hooks_.replace(config_.hooks);
-  tell_reloading("commit", [this, workers_before] {
-    end_reload();
-    if (config_.workers.count != workers_before) set_workers(config_.workers.count);
+  each_worker([&](WorkerProcess& worker) {
+    if (takes_part(worker)) worker.set_edition(edition_);
   });
+}
+
+// Nobody serves who could say yes, so the first worker that comes up with it does.
+void Supervisor::try_with_new_workers() {
+  reload_->before = Reload::Before{order_.text, config_, served_};
+  take_over();
+  follow_edition();
+  for (const auto& slot : slots_) {
+    slot->timer.cancel();
+    if (slot->current == nullptr) spawn(*slot, Place::current);
+  }
+}
+
+void Supervisor::on_tried(const std::string& fault) {
+  Reload::Before before = *std::exchange(reload_->before, std::nullopt);
+  if (!fault.empty()) {
+    reload_->faults.push_back(fault);
+    reload_->committed = false;
+    order_.text = std::move(before.text);
+    config_ = std::move(before.config);
+    served_ = std::move(before.served);
+    workers_to_be_.reset();
+    ++edition_;
+  }
+  end_reload();
 }
 
 Json Supervisor::result_of(const Reload& reload) const {
@@ -282,26 +379,40 @@ void Supervisor::end_reload() {
     }
     for (const std::string& fault : over->faults) log::error("{}", fault);
   }
-  // Who was starting meanwhile has waited, and has the builds of before.
-  each_worker([&](WorkerProcess& worker) {
-    const bool waits = worker.state() == WorkerProcess::State::starting ||
-                       worker.state() == WorkerProcess::State::prepared;
-    const auto& all = over->workers;
-    if (!waits || std::find(all.begin(), all.end(), worker.pid()) != all.end()) return;
-    if (over->committed) {
-      worker.outdate();
-    } else if (worker.state() == WorkerProcess::State::prepared) {
-      worker.serve();
-    }
-  });
+  follow_edition();
   tell(config::Hook::on_reload,
        {{"ok", result["ok"]}, {"reason", name_of_reason(over->wish.reason)}});
   if (stage_ == Stage::serving) notifier_.ready("serving, after a reload");
   for (const auto& done : over->wish.done) done(result);
+  if (over->committed) {
+    hooks_.replace(config_.hooks);
+    apply_limits(*over);
+  }
+  if (workers_to_be_) set_workers(*std::exchange(workers_to_be_, std::nullopt));
   watch_probation();
   watch_files();
   replace_next();
   next_reload();
+}
+
+// Who was starting during a reload has waited: it serves what is served, or another one takes its
+// place. Not while the reload goes on.
+void Supervisor::follow_edition() {
+  if (stage_ != Stage::serving) return;
+  for (const auto& slot : slots_) {
+    for (const Place place : {Place::current, Place::successor}) {
+      auto& worker = place == Place::current ? slot->current : slot->successor;
+      if (worker == nullptr) continue;
+      const bool is_prepared = worker->state() == WorkerProcess::State::prepared;
+      if (!is_prepared && worker->state() != WorkerProcess::State::starting) continue;
+      if (worker->edition() != edition_) {
+        retire(std::move(worker), SONICORN_REASON_RELOAD, "it began with what was served before");
+        spawn(*slot, place);
+      } else if (is_prepared && reload_ == nullptr) {
+        admit(*worker);
+      }
+    }
+  }
 }
 
 void Supervisor::reload(std::string app, bool forced, std::function<void(Json)> done) {

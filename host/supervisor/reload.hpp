@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -66,9 +67,20 @@ struct Reload {
   std::vector<App> apps;  // in the order of the configuration
   std::size_t building = 0;
   std::vector<std::string> faults;
+  bool waits = false;          // for workers that were told to serve a moment ago
+  bool chosen = false;         // who takes part: whoever comes later has to wait
   std::vector<pid_t> workers;  // that take part
   bool exchanging = false;     // old generations of apps that must be alone have ended, or may have
   bool committed = false;
+  bool renews_workers = false;  // the configuration asks something else of them than before
+  // Nobody served, so it is committed to be tried by the next worker that starts; what is returned
+  // to when that does not come up.
+  struct Before {
+    std::string text;
+    config::Config config;
+    std::vector<Served> served;
+  };
+  std::optional<Before> before;
   nlohmann::json states = nlohmann::json::array();  // what became of saved states
 };
 

@@ -131,6 +131,7 @@ void Supervisor::make_builds() {
     }
     ++reload_->building;
     builder_.make(app.next.wanted, reload_->config, [this, &app](Builder::Made made) {
+      if (stage_ == Stage::done) return;  // the reload is gone
       for (const std::string& warning : made.warnings) {
         log::warning("{}: {}", app.next.wanted.file.string(), warning);
       }
@@ -163,6 +164,20 @@ std::string Supervisor::runs_twice(const Reload::App& fresh) const {
   return {};
 }
 
+// Whether it is one that ended workers, and would do it again. The result is a fault.
+std::string Supervisor::still_quarantined(const Reload::App& app) const {
+  const bool changes = app.next.build->inspection.build_id != app.old->inspection.build_id ||
+                       std::none_of(served_.begin(), served_.end(), [&](const Served& each) {
+                         return is_same(each.wanted, app.next.wanted) &&
+                                each.wanted.settings == app.next.wanted.settings;
+                       });
+  if (changes || reload_->wish.forced || quarantine_.names().count(app.next.name) == 0) return {};
+  return fmt::format(
+      "app {0}: it is quarantined, and this is the build that ended workers; bring another one, or "
+      "have it try again with 'sonicorn unquarantine {0}'",
+      app.next.name);
+}
+
 void Supervisor::on_build() {
   if (--reload_->building != 0) return;
   if (stage_ != Stage::serving) reload_->faults.push_back("the server is stopping");
@@ -175,6 +190,9 @@ void Supervisor::on_build() {
         reload_->faults.push_back(std::move(twice));
       }
       continue;
+    }
+    if (std::string fault = still_quarantined(app); !fault.empty()) {
+      reload_->faults.push_back(std::move(fault));
     }
     if (!reload_->wish.forced && !reload_->wish.rollback) {
       std::string lost = loss(*app.old, *app.next.build, app.next.name);

@@ -197,9 +197,9 @@ void Supervisor::on_signal(int number) {
       log::reopen();
       return each_worker([](WorkerProcess& worker) { worker.send(message::kReopen); });
     case SIGTTIN:
-      return set_workers(static_cast<unsigned>(slots_.size()) + 1);
+      return set_workers(workers_to_be() + 1);
     case SIGTTOU:
-      return set_workers(static_cast<unsigned>(slots_.size()) - 1);
+      return set_workers(workers_to_be() - 1);
     case SIGUSR2:
       return log::warning("SIGUSR2: this server does not replace its own program; ignored");
     case SIGWINCH:
@@ -304,11 +304,20 @@ void Supervisor::finish() {
   io_.stop();
 }
 
+unsigned Supervisor::workers_to_be() const {
+  return workers_to_be_.value_or(static_cast<unsigned>(slots_.size()));
+}
+
 void Supervisor::set_workers(unsigned count) {
   if (stage_ != Stage::serving) {
     return log::info("the number of workers is changed only while the server serves");
   }
   if (count == 0) return log::warning("the last worker stays; SIGTERM stops the server");
+  // Who takes part in a reload stays to its end.
+  if (reload_ != nullptr) {
+    workers_to_be_ = count;
+    return;
+  }
   log::info("{} worker(s) instead of {}", count, slots_.size());
   notifier_.status(fmt::format("serving with {} worker(s)", count));
   tell(config::Hook::nworkers_changed, {{"workers", count}, {"before", slots_.size()}});
@@ -326,9 +335,7 @@ void Supervisor::set_workers(unsigned count) {
     if (slot->successor) {
       retire(std::move(slot->successor), SONICORN_REASON_ADMIN_STOP, "fewer workers");
     }
-    if (replacing_ && to_replace_.front().index == slot->index) {
-      replaced("there are fewer workers now");
-    }
+    if (is_replacing(slot->index)) replaced("there are fewer workers now");
   }
 }
 

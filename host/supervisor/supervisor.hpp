@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -90,6 +91,7 @@ class Supervisor final : public Control {
   void end_if_stopped();
   void finish();
   void set_workers(unsigned count);
+  unsigned workers_to_be() const;
   void quarantine(const std::string& app);
   static const char* name_of_reason(std::uint32_t reason);
 
@@ -111,11 +113,22 @@ class Supervisor final : public Control {
   void prepare_workers();
   void drop_reload(const std::string& fault);
   void commit_reload();
+  void take_over();
+  void try_with_new_workers();
+  void on_tried(const std::string& fault);
   void end_reload();
+  void follow_edition();
   Json result_of(const Reload& reload) const;
   std::chrono::milliseconds reload_limit() const;
-  void ask_reloading(const char* what, Json more, std::function<void(std::string fault)> done);
+  void prepare_in(const std::vector<pid_t>& first, const std::vector<pid_t>& rest,
+                  const Json& message);
+  void on_all_prepared();
+  void ask_reloading(const std::vector<pid_t>& whom, const char* what, const Json& more,
+                     std::function<void(std::string fault)> done);
+  std::string fault_of_silence(pid_t pid);
+  WorkerProcess* worker_of(pid_t pid) const;
   std::string runs_twice(const Reload::App& fresh) const;
+  std::string still_quarantined(const Reload::App& app) const;
   void tell_reloading(const char* what, std::function<void()> done);
   void end_astray(pid_t pid);
   bool takes_part(const WorkerProcess& worker) const;
@@ -129,31 +142,36 @@ class Supervisor final : public Control {
   void watch_probation();
   void check_probation();
   void on_probation_failed(const std::string& app, const std::string& why);
+  bool is_served(const std::string& app, std::uint64_t generation) const;
 
   // workers.cpp: the workers
   enum class Place { current, successor };
 
   void spawn(Slot& slot, Place place);
   void on_spawn_allowed(Slot& slot, Place place, bool ok);
-  void on_spawn_failed(Slot& slot, Place place);
+  void on_spawn_failed(Slot& slot);
   std::unique_ptr<WorkerProcess> start_worker(Slot& slot);
   void start_again(Slot& slot);
   Slot* slot_at(unsigned index);
   void on_message(WorkerProcess& worker, const Json& message);
   void on_prepared(WorkerProcess& worker);
+  void admit(WorkerProcess& worker);
   void on_serving(WorkerProcess& worker);
   void announce();
   void on_control(const Json& message);
   void replace(Replacement wanted);
   void replace_next();
   void replaced(const std::string& fault);
+  bool is_replacing(unsigned index) const;
+  bool is_replacing() const { return replacing_ && awaited_ == nullptr; }
   void retire(std::unique_ptr<WorkerProcess> worker, std::uint32_t reason, const std::string& why);
+  void apply_limits(const Reload& over);
   void watch_limits();
   void check_limits(Slot& slot);
   Slot* slot_of(const WorkerProcess& worker);
   std::chrono::milliseconds stop_limit() const;
   template <class Use>
-  void each_worker(Use use) {
+  void each_worker(Use use) const {
     for (const auto& slot : slots_) {
       if (slot->current) use(*slot->current);
       if (slot->successor) use(*slot->successor);
@@ -164,6 +182,7 @@ class Supervisor final : public Control {
 
   // ends.cpp: what becomes of a worker's end
   void on_ended(WorkerProcess& worker, WorkerProcess::End end);
+  void sort_end(WorkerProcess& worker, const WorkerProcess::End& end);
   void on_current_ended(Slot& slot, std::unique_ptr<WorkerProcess> worker,
                         const WorkerProcess::End& end);
   void on_successor_ended(Slot& slot, std::unique_ptr<WorkerProcess> worker,
@@ -221,12 +240,15 @@ class Supervisor final : public Control {
   std::vector<std::unique_ptr<WorkerProcess>> leaving_;
   std::deque<Replacement> to_replace_;
   bool replacing_ = false;                  // the first of them
-  const WorkerProcess* awaited_ = nullptr;  // whose end completes that
+  const WorkerProcess* awaited_ = nullptr;  // the successor serves; this one's end completes that
+  std::optional<unsigned> workers_to_be_;   // a reload is waited for
   Quarantine quarantine_;
   std::uint64_t restarts_ = 0;
 
   Builder builder_{io_, children_};
   std::vector<Served> served_;                        // as config_.apps
+  std::uint64_t edition_ = 1;                         // of that: changes with it
+  std::set<std::string> drained_;                     // apps that take no requests until replaced
   std::map<std::string, std::uint64_t> generations_;  // the last of each app
   std::map<std::string, std::vector<Json>> retired_;  // what became of generations of each app
   Journal journal_;

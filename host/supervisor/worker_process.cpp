@@ -12,6 +12,7 @@
 #include <cstring>
 #include <utility>
 
+#include "core/crash_report.hpp"
 #include "core/log.hpp"
 #include "process/message.hpp"
 
@@ -22,6 +23,8 @@ namespace message = process::message;
 namespace {
 
 constexpr std::chrono::milliseconds kLastMessages{100};
+// Between its last word and its end, unless it was told to end.
+constexpr std::chrono::milliseconds kSilence{1'000};
 constexpr std::size_t kMostLastWords = 256 * 1024;
 
 // Closes what is not handed on.
@@ -89,6 +92,7 @@ WorkerProcess::WorkerProcess(boost::asio::io_context& io, process::Children& chi
       children_(children),
       index_(setup.index),
       answer_time_(setup.answer_time),
+      edition_(setup.edition),
       events_(std::move(events)),
       channel_(io, channel),
       report_(report),
@@ -146,11 +150,14 @@ void WorkerProcess::on_message(Json said) {
     return;
   }
   if (what == message::kPrepared && state_ == State::starting) state_ = State::prepared;
-  if (what == message::kServing && state_ == State::prepared) state_ = State::serving;
+  if (what == message::kServing && state_ == State::admitted) state_ = State::serving;
   events_.message(*this, std::move(said));
 }
 
-void WorkerProcess::serve() { send(message::kServe); }
+void WorkerProcess::serve() {
+  state_ = State::admitted;
+  send(message::kServe);
+}
 
 void WorkerProcess::stop(std::uint32_t reason, int signal, const std::string& text,
                          std::chrono::milliseconds limit) {
@@ -197,12 +204,26 @@ void WorkerProcess::on_end(int wait_status) {
 
 void WorkerProcess::on_silence() {
   silent_ = true;
-  if (end_) tell_end();
+  if (end_) return tell_end();
+  if (state_ == State::stopping) return;
+  // Nobody could tell it anything any more: an app has closed what is not its own.
+  kill_timer_.expires_after(kSilence);
+  kill_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error || gone_) return;
+    core::log::error(
+        "worker {} (pid {}) has closed its channel to the supervisor, as an app does that closes "
+        "descriptors it did not open; it is killed",
+        index_, pid_);
+    kill();
+  });
 }
 
 void WorkerProcess::tell_end() {
   kill_timer_.cancel();
   ended_ = true;
+  if (const auto report = core::parse_crash_report(end_->last_words)) {
+    epitaph_ = core::summary(*report);
+  }
   auto questions = std::exchange(questions_, {});
   for (auto& [id, question] : questions) question.done(nullptr);
   End end = *std::exchange(end_, std::nullopt);

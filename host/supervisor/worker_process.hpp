@@ -27,12 +27,14 @@ class WorkerProcess {
   using Json = nlohmann::json;
   using Clock = std::chrono::steady_clock;
 
-  enum class State { starting, prepared, serving, stopping };
+  // `admitted`: it was told to serve, and has not said yet that it does.
+  enum class State { starting, prepared, admitted, serving, stopping };
 
   struct Setup {
     unsigned index = 0;
     Json start;                    // the first message, but for "report"
     std::vector<int> descriptors;  // that it gets under their own numbers
+    std::uint64_t edition = 0;     // of what is served, that it begins with
     std::chrono::milliseconds answer_time{5'000};
   };
 
@@ -62,7 +64,12 @@ class WorkerProcess {
   State state() const { return state_; }
   // Whether its process has. Questions are answered with null from then on.
   bool has_ended() const { return gone_; }
+  // Of one that has ended by a crash, what its last words say; empty: nothing.
+  const std::string& epitaph() const { return epitaph_; }
   Clock::time_point started() const { return started_; }
+  // Of what is served, what it has.
+  std::uint64_t edition() const { return edition_; }
+  void set_edition(std::uint64_t edition) { edition_ = edition; }
   std::uint64_t resident_bytes() const;  // 0: not known
 
   // Whether it says that it serves as it should; the text says why not.
@@ -76,13 +83,6 @@ class WorkerProcess {
   // which it may take `more_time`.
   void ask(const char* what, Json more, std::chrono::milliseconds more_time,
            std::function<void(Json)> done);
-
-  // It has not served, and shall not: ends it. Its end is no death to be told of.
-  void outdate() {
-    outdated_ = true;
-    kill();
-  }
-  bool is_outdated() const { return outdated_; }
 
   void serve();
   // Tells it to stop. After `limit` it is killed; 0: it takes as long as it wants.
@@ -113,17 +113,18 @@ class WorkerProcess {
   State state_ = State::starting;
   Clock::time_point started_ = Clock::now();
   std::chrono::milliseconds answer_time_;
+  std::uint64_t edition_;
   Events events_;
   process::Channel channel_;
   int report_;
   boost::asio::steady_timer kill_timer_;
-  bool outdated_ = false;
   bool gone_ = false;    // the process has ended
   bool silent_ = false;  // its channel has
   bool ended_ = false;   // both, and that is told
   std::optional<End> end_;
   std::string why_not_ready_ = "the server is starting";
   std::string blamed_;
+  std::string epitaph_;
   std::uint64_t next_question_ = 1;
   std::map<std::uint64_t, Question> questions_;
 };

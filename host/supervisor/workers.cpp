@@ -42,6 +42,7 @@ std::unique_ptr<WorkerProcess> Supervisor::start_worker(Slot& slot) {
   WorkerProcess::Setup setup{.index = slot.index,
                              .start = {},
                              .descriptors = {},
+                             .edition = edition_,
                              .answer_time = config_.lifecycle.call_time + kAnswer};
   for (const worker::ListeningSocket& socket : sockets_) {
     sockets.push_back({{"fd", socket.descriptor()}, {"url", socket.url()}});
@@ -88,17 +89,17 @@ void Supervisor::on_spawn_allowed(Slot& slot, Place place, bool ok) {
   std::unique_ptr<WorkerProcess>& into = place == Place::current ? slot.current : slot.successor;
   if (into != nullptr) return;
   if (ok) into = start_worker(slot);
-  if (into == nullptr) return on_spawn_failed(slot, place);
+  if (into == nullptr) return on_spawn_failed(slot);
   tell(config::Hook::post_spawn, {{"worker", slot.index}, {"worker_pid", into->pid()}});
 }
 
-void Supervisor::on_spawn_failed(Slot& slot, Place place) {
+void Supervisor::on_spawn_failed(Slot& slot) {
   if (stage_ == Stage::starting) {
     status_ = 1;
     return begin_stop(SONICORN_REASON_START_FAILED, 0, {});
   }
-  if (place == Place::current) start_again(slot);
-  if (replacing_ && to_replace_.front().index == slot.index) {
+  if (slot.current == nullptr) start_again(slot);
+  if (is_replacing(slot.index)) {
     replaced(fmt::format("worker {} cannot be started; the log says why", slot.index));
   }
 }
@@ -110,10 +111,12 @@ void Supervisor::start_again(Slot& slot) {
   const auto wait = slot.backoff.after(slot.lived, chance_);
   log::info("worker {} is started again in {} ms", slot.index, wait.count());
   slot.timer.expires_after(wait);
-  slot.timer.async_wait([this, &slot](const boost::system::error_code& error) {
-    if (error || stage_ == Stage::stopping || slot.current != nullptr) return;
-    slot.lived = {};
-    spawn(slot, Place::current);
+  slot.timer.async_wait([this, index = slot.index](const boost::system::error_code& error) {
+    // The place may be gone meanwhile.
+    Slot* const found = slot_at(index);
+    if (error || found == nullptr || found->current != nullptr) return;
+    found->lived = {};
+    spawn(*found, Place::current);
   });
 }
 
@@ -158,7 +161,9 @@ void Supervisor::on_message(WorkerProcess& worker, const Json& said) {
     on_control(said);
   } else if (what == message::kReplace) {
     const std::string app = said.value("app", std::string());
-    if (!app.empty() && stage_ == Stage::serving && quarantine_.note(app, Clock::now())) {
+    if (!app.empty() && stage_ == Stage::serving &&
+        is_served(app, said.value("generation", std::uint64_t{0})) &&
+        quarantine_.note(app, Clock::now())) {
       quarantine(app);
     }
     if (slot_of(worker) == nullptr) return;
@@ -170,9 +175,11 @@ void Supervisor::on_message(WorkerProcess& worker, const Json& said) {
 // All workers begin to accept together, when every app of each is ready; one that comes later, at
 // once.
 void Supervisor::on_prepared(WorkerProcess& worker) {
+  if (worker.state() != WorkerProcess::State::prepared) return;  // it was told to end meanwhile
   if (stage_ == Stage::serving) {
+    if (reload_ != nullptr && reload_->before) return on_tried({});
     // Else what it serves may be of yesterday in a moment.
-    if (reload_ == nullptr) worker.serve();
+    if (reload_ == nullptr || !reload_->chosen) admit(worker);
     return;
   }
   if (stage_ != Stage::starting) return;
@@ -188,6 +195,14 @@ void Supervisor::on_prepared(WorkerProcess& worker) {
     }
   }
   for (const auto& slot : slots_) slot->current->serve();
+}
+
+// Of a server that serves: one that has been drained of an app comes up without it.
+void Supervisor::admit(WorkerProcess& worker) {
+  for (const std::string& app : drained_) {
+    worker.ask("drain", {{"app", app}}, config_.grace, [](const Json&) {});
+  }
+  worker.serve();
 }
 
 bool Supervisor::all_serve() const {
@@ -211,10 +226,13 @@ void Supervisor::on_serving(WorkerProcess& worker) {
     // Else it died meanwhile, and its place is taken.
     if (old != nullptr) {
       awaited_ = old.get();
-      return retire(std::move(old), to_replace_.front().reason, to_replace_.front().why);
+      retire(std::move(old), to_replace_.front().reason, to_replace_.front().why);
+      // The one that leaves takes no part in a reload, however long it stays.
+      return next_reload();
     }
   }
-  if (replacing_ && to_replace_.front().index == slot->index) replaced({});
+  if (is_replacing(slot->index)) replaced({});
+  if (reload_ != nullptr && reload_->waits) prepare_workers();
 }
 
 void Supervisor::announce() {
@@ -240,6 +258,7 @@ void Supervisor::on_control(const Json& said) {
     case SONICORN_CONTROL_RELOAD:
       return wish({.only = app, .reason = SONICORN_REASON_RELOAD, .message = text, .done = {}});
     case SONICORN_CONTROL_DRAIN:
+      drained_.insert(app);
       return each_worker([&](WorkerProcess& worker) {
         worker.ask("drain", {{"app", app}, {"message", text}}, config_.grace, [](const Json&) {});
       });
@@ -276,7 +295,13 @@ void Supervisor::replace_next() {
   spawn(*slot, Place::current);
 }
 
+// Whether a successor for that place comes up, or is about to.
+bool Supervisor::is_replacing(unsigned index) const {
+  return is_replacing() && to_replace_.front().index == index;
+}
+
 void Supervisor::replaced(const std::string& fault) {
+  awaited_ = nullptr;
   const Replacement done = std::move(to_replace_.front());
   to_replace_.pop_front();
   replacing_ = false;
@@ -294,8 +319,26 @@ void Supervisor::retire(std::unique_ptr<WorkerProcess> worker, std::uint32_t rea
   leaver.stop(reason, 0, why, stop_limit());
 }
 
+// What the configuration says of workers, once it has changed.
+void Supervisor::apply_limits(const Reload& over) {
+  quarantine_.set_limits(config_.workers);
+  for (const auto& slot : slots_) slot->backoff = Backoff(config_.workers);
+  watch_limits();
+  if (!over.renews_workers) return;
+  for (const auto& slot : slots_) {
+    const auto& had = over.workers;
+    if (slot->current == nullptr ||
+        std::find(had.begin(), had.end(), slot->current->pid()) == had.end()) {
+      continue;
+    }
+    replace({slot->index, SONICORN_REASON_CONFIG_CHANGED, "the configuration of workers changed",
+             nullptr});
+  }
+}
+
 // Only with a limit there is something to look at.
 void Supervisor::watch_limits() {
+  limits_timer_.cancel();
   const config::Workers& limits = config_.workers;
   if (limits.max_requests == 0 && limits.max_lifetime.count() == 0 && limits.max_memory == 0)
     return;

@@ -304,6 +304,13 @@ void Apps::drain_one(const std::string& name, const app::Occasion& why,
   log::info("app {}: drained; requests for it get a 503", name);
   app->stop_serving();
   changed();
+  const auto open = std::make_shared<int>(2);  // its word, and its last request
+  const auto one_done = [app, open, done = std::move(done)] {
+    if (--*open != 0) return;
+    log::info("app {}: has finished draining", app->name());
+    done({});
+  };
+  traffic_.when_left(app->current(), one_done);
   app->current().drain(
       why,
       [app](const app::Outcome& outcome) {
@@ -312,12 +319,7 @@ void Apps::drain_one(const std::string& name, const app::Occasion& why,
                      text_of(app->current().traits().number, outcome));
         }
       },
-      [this, app, done = std::move(done)] {
-        asio::post(io_, [app, done] {
-          log::info("app {}: has finished draining", app->name());
-          done({});
-        });
-      });
+      [this, one_done] { asio::post(io_, one_done); });
 }
 
 void Apps::quarantine(const std::string& name) {

@@ -95,7 +95,8 @@ class Apps {
   // from it, or has had its time; `finished`: each has said that it is done.
   void drain(const app::Occasion& why, std::function<void()> told, std::function<void()> finished);
   // Takes one app out of service: it is drained, and gets no requests from now on. `done` is told
-  // how that went: empty, or why it is not drained.
+  // how that went: empty, once it has said so and its last request has ended; or why it is not
+  // drained.
   void drain_one(const std::string& name, const app::Occasion& why,
                  std::function<void(std::string fault)> done);
   // Gives it no requests any more, and calls none of its code for that.

@@ -343,12 +343,16 @@ void Replacement::commit(Done done, Retired retired) {
   one_ready({});
 }
 
-void Replacement::drop(std::function<void()> done) {
+void Replacement::drop(Done done) {
   if (!stopping_) given_up_ = false;
   run(
       [this] {
+        std::string fault;
         for (const auto& work : works_) {
-          if (work->emptied) return_to_spare(*work);
+          if (work->emptied) {
+            std::string gone = return_to_spare(*work);
+            if (fault.empty()) fault = std::move(gone);
+          }
           end_candidate(*work);
           // Who is about to be shut down need not know.
           if (work->existing == nullptr || stopping_) continue;
@@ -360,14 +364,14 @@ void Replacement::drop(std::function<void()> done) {
           if (work->asked && !work->emptied) tell(SONICORN_RELOAD_ABORTED, why_.message);
           if (work->settings_taken) tell(SONICORN_RELOAD_SETTINGS, work->settings_before);
         }
-        return std::string();
+        return fault;
       },
-      [this, done = std::move(done)](const std::string&) {
+      [this, done = std::move(done)](const std::string& fault) {
         for (const auto& work : works_) {
           if (work->existing != nullptr && work->existing->is_holding()) work->existing->resume();
         }
         traffic_.resume();
-        done();
+        done(fault);
       });
 }
 
@@ -384,20 +388,31 @@ void Replacement::end_candidate(Work& work) {
   static_cast<void>(app::Generation::retire(std::move(work.candidate)));
 }
 
-// The old build, loaded and started once more with what its last generation saved.
-void Replacement::return_to_spare(Work& work) {
+// The old build, loaded and started once more with what its last generation saved. The result is a
+// fault: then no generation of the app can serve.
+std::string Replacement::return_to_spare(Work& work) {
   app::App& app = *work.existing;
   end_candidate(work);
-  auto generation = app::load_generation(*work.wanted, config_, services_, *work.part.spare,
-                                         work.part.spare_generation);
-  if (!generation) {
-    return log::error("app {}: the build before cannot be loaded again: {}", app.name(),
-                      generation.error().message);
-  }
-  work.candidate = std::move(*generation);
   given_up_ = false;
-  if (const std::string fault = bring_up(*work.candidate, work); !fault.empty()) {
-    log::error("app {}: the build before does not come up again: {}", app.name(), fault);
+  std::string fault;
+  if (auto generation = app::load_generation(*work.wanted, config_, services_, *work.part.spare,
+                                             work.part.spare_generation)) {
+    work.candidate = std::move(*generation);
+    fault = bring_up(*work.candidate, work);
+  } else {
+    fault = fmt::format("app {}: {}", app.name(), generation.error().message);
+  }
+  if (!fault.empty()) {
+    std::promise<void> closed;
+    asio::post(io_, [&] {
+      app.stop_serving();
+      apps_.changed();
+      closed.set_value();
+    });
+    closed.get_future().wait();
+    fault = "the build before does not come up again: " + fault;
+    log::error("{}", fault);
+    return fault;
   }
   std::promise<void> switched;
   asio::post(io_, [&] {
@@ -408,6 +423,7 @@ void Replacement::return_to_spare(Work& work) {
     switched.set_value();
   });
   switched.get_future().wait();
+  return {};
 }
 
 }  // namespace sonicorn::worker

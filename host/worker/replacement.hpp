@@ -54,8 +54,9 @@ class Replacement {
   using Retired =
       std::function<void(const std::string& app, std::uint64_t generation, app::Unloading)>;
   void commit(Done done, Retired retired);
-  // Nothing has changed: the old generations serve. `done` when it is so.
-  void drop(std::function<void()> done);
+  // Nothing has changed: the old generations serve. `done` when it is so, or with a fault: an old
+  // build that had ended already does not come up again, and its requests are answered with 503.
+  void drop(Done done);
 
   // What became of saved states, one object an app: "app", "state" ("handed over", "declined: ...",
   // "none").
@@ -78,7 +79,7 @@ class Replacement {
   std::string exchange_all();
   std::string exchange_one(Work& work);
   void hand_over(Work& work);
-  void return_to_spare(Work& work);
+  std::string return_to_spare(Work& work);
   void end_candidate(Work& work);
   std::string conflict() const;
   template <class Call>

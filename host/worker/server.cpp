@@ -117,6 +117,10 @@ int Server::run() {
                   [this] { on_supervisor_gone(); });
   starter_ = core::start_own_thread([this] { bring_up(); });
   io_.run();
+  // What was said last is with the supervisor before this process ends.
+  io_.restart();
+  io_.poll();
+  if (unclean_ || apps_->any_stuck()) end_at_once(1);
   if (starter_.joinable()) starter_.join();
   threads_.clear();
   pool_.reset();
@@ -252,6 +256,7 @@ void Server::bring_up() {
 void Server::on_brought_up(bool ok) {
   starter_.join();
   timer_.cancel();
+  for (const std::string& app : std::exchange(to_quarantine_, {})) apps_->quarantine(app);
   if (ok && !stop_decided_) {
     stage_ = Stage::readying;
     return apps_->make_ready([this] {
@@ -450,9 +455,6 @@ void Server::finish() {
   for (const int number : kReadSignals) std::signal(number, SIG_DFL);
   const sigset_t set = read_signals();
   ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
-  if (unclean_ || apps_->any_stuck()) {
-    end_at_once(1);
-  }
   io_.stop();
 }
 

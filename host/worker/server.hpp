@@ -68,7 +68,8 @@ class Server final : private Traffic {
   std::vector<Replacement::Part> parts_of(const nlohmann::json& message,
                                           const config::Config& config, std::string& fault) const;
   void commit(std::function<void(std::string)> done);
-  void drop(std::function<void()> done);
+  void drop(std::function<void(std::string)> done);
+  void on_rest();
   void settle(std::function<void()> then);
   void on_ask(const nlohmann::json& message);
   void say(const char* what, nlohmann::json more = nlohmann::json::object());
@@ -135,12 +136,13 @@ class Server final : private Traffic {
   std::unique_ptr<app::Services> services_;
   std::optional<Apps> apps_;
   std::thread starter_;
+  std::vector<std::string> to_quarantine_;  // once they are up
   // A change of what is served, and how far it is: its thread runs, it waits to be told, or it
   // ends.
   enum class Change { none, working, prepared, exchanged, ending };
   std::unique_ptr<Replacement> replacement_;
   Change change_ = Change::none;
-  std::function<void()> after_change_;  // the server wants to stop
+  std::function<void()> at_rest_;  // what is due when the step under way has come to its end
 
   std::vector<ListeningSocket> sockets_;
   std::atomic<std::size_t> connections_{0};

@@ -56,7 +56,12 @@ void Server::on_message(const Json& message) {
   } else if (say == message::kAsk) {
     on_ask(message);
   } else if (say == message::kQuarantine) {
-    apps_->quarantine(text_in(message, "app"));
+    // While they are brought up, they are not for this thread to touch.
+    if (stage_ == Stage::starting) {
+      to_quarantine_.push_back(text_in(message, "app"));
+    } else {
+      apps_->quarantine(text_in(message, "app"));
+    }
   } else if (say == message::kReopen) {
     log::reopen();
     if (http::AccessLog* const access = http::AccessLog::of_process()) access->reopen();
@@ -103,7 +108,7 @@ void Server::on_ask(const Json& message) {
       answer(id, std::move(reports));
     });
   }
-  if (what == "drain" && stage_ == Stage::serving) {
+  if (what == "drain" && (stage_ == Stage::serving || stage_ == Stage::prepared)) {
     return apps_->drain_one(text_in(message, "app"),
                             {.reason = SONICORN_REASON_ADMIN_STOP,
                              .signal_number = 0,

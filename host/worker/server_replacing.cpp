@@ -69,7 +69,7 @@ void Server::on_prepare(const Json& message) {
   replacement_->prepare([this, id](const std::string& why_not) {
     change_ = Change::prepared;
     answer(id, why_not);
-    if (after_change_) settle(std::exchange(after_change_, nullptr));
+    on_rest();
   });
 }
 
@@ -80,7 +80,7 @@ void Server::on_exchange(const Json& message) {
   replacement_->exchange([this, id](const std::string& why_not) {
     change_ = why_not.empty() ? Change::exchanged : Change::prepared;
     answer(id, why_not);
-    if (after_change_) settle(std::exchange(after_change_, nullptr));
+    on_rest();
   });
 }
 
@@ -93,14 +93,13 @@ void Server::on_commit(const Json& message) {
 }
 
 void Server::on_drop(const Json& message) {
-  const Json id = message.value("id", Json());
-  if (change_ == Change::none) return answer(id, "");
-  if (change_ == Change::working) {
-    replacement_->give_up();
-    after_change_ = [this, id] { answer(id, ""); };
-    return;
-  }
-  drop([this, id] { answer(id, ""); });
+  const auto answered = [this, id = message.value("id", Json())](const std::string& fault) {
+    answer(id, fault);
+  };
+  if (change_ == Change::none) return answered({});
+  if (change_ != Change::working) return drop(answered);
+  replacement_->give_up();
+  at_rest_ = [this, answered] { drop(answered); };
 }
 
 void Server::commit(std::function<void(std::string)> done) {
@@ -115,7 +114,7 @@ void Server::commit(std::function<void(std::string)> done) {
         replacement_.reset();
         tell_readiness();
         done(fault);
-        if (after_change_) std::exchange(after_change_, nullptr)();
+        on_rest();
       },
       [this](const std::string& app, std::uint64_t generation, const app::Unloading& unloading) {
         say(message::kRetired, {{"app", app},
@@ -125,14 +124,22 @@ void Server::commit(std::function<void(std::string)> done) {
       });
 }
 
-void Server::drop(std::function<void()> done) {
+void Server::drop(std::function<void(std::string)> done) {
   change_ = Change::ending;
-  replacement_->drop([this, done = std::move(done)] {
+  replacement_->drop([this, done = std::move(done)](const std::string& fault) {
     change_ = Change::none;
     replacement_.reset();
-    done();
-    if (after_change_) std::exchange(after_change_, nullptr)();
+    tell_readiness();
+    // A worker that begins anew may do better.
+    if (!fault.empty()) say(message::kReplace, {{"why", fault}});
+    done(fault);
+    on_rest();
   });
+}
+
+// A step of the change has come to its end.
+void Server::on_rest() {
+  if (at_rest_) std::exchange(at_rest_, nullptr)();
 }
 
 // Before the server stops, a change comes to an end: requests that wait for their app are answered.
@@ -142,14 +149,15 @@ void Server::settle(std::function<void()> then) {
       return then();
     case Change::prepared:
       replacement_->stop();
-      return drop(std::move(then));
+      return drop([then = std::move(then)](const std::string&) { then(); });
     case Change::exchanged:
       return commit([then = std::move(then)](const std::string&) { then(); });
     case Change::working:
       replacement_->stop();
-      [[fallthrough]];
+      at_rest_ = [this, then = std::move(then)] { settle(then); };
+      return;
     case Change::ending:
-      after_change_ = std::move(then);
+      at_rest_ = std::move(then);
   }
 }
 

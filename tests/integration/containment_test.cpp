@@ -147,7 +147,7 @@ string toml(const Misdeed& misdeed, const std::filesystem::path& armed) {
          (has_sanitizer() ? "" : "max_memory = 400_000_000\n") +
          crashes("/bad", "bad",
                  "in = \"" + misdeed.place + "\", how = \"" + misdeed.how + "\", armed = \"" +
-                     armed.string() + "\"") +
+                     armed.string() + "\", entered = \"" + armed.string() + ".entered\"") +
          app_entry("/good", "echo");
 }
 
@@ -155,9 +155,10 @@ string toml(const Misdeed& misdeed, const std::filesystem::path& armed) {
 void commit(const Misdeed& misdeed, const Endpoint& endpoint, const std::filesystem::path& armed,
             const string& control) {
   if (misdeed.place == "on_request") {
+    const Fifo entered(armed.string() + ".entered");
     Client client(endpoint);
     client.send(get("/bad/" + misdeed.how));
-    if (!misdeed.hangs()) client.readable(kPatience);
+    misdeed.hangs() ? entered.wait() : static_cast<void>(client.readable(kPatience));
     return;
   }
   write_file(armed, "");
