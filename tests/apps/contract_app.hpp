@@ -64,8 +64,10 @@ inline void append(const sonicorn_server* server, const std::string& line) {
   close(file);
 }
 
-// What the steering file says of the attribute; empty when it says nothing.
-inline std::string behaviour_of(const sonicorn_server* server, const char* attribute) {
+// What the steering file says of the attribute in one worker ("ATTRIBUTE@0=...") or in all; empty
+// when it says nothing.
+inline std::string behaviour_of(const sonicorn_server* server, const char* attribute,
+                                std::uint32_t worker) {
   const std::string path = setting(server, "steer");
   if (path.empty()) return {};
   std::string all = "\n";
@@ -76,11 +78,14 @@ inline std::string behaviour_of(const sonicorn_server* server, const char* attri
     all.append(buffer, static_cast<std::size_t>(count));
   }
   close(file);
-  const std::string key = std::string("\n") + attribute + "=";
-  const auto at = all.find(key);
-  if (at == std::string::npos) return {};
-  const auto begin = at + key.size();
-  return all.substr(begin, all.find('\n', begin) - begin);
+  const std::string any = std::string("\n") + attribute;
+  for (const std::string& key : {any + "@" + std::to_string(worker) + "=", any + "="}) {
+    const auto at = all.find(key);
+    if (at == std::string::npos) continue;
+    const auto begin = at + key.size();
+    return all.substr(begin, all.find('\n', begin) - begin);
+  }
+  return {};
 }
 
 inline long long milliseconds_until(std::uint64_t deadline_ns) {
@@ -127,12 +132,13 @@ class Call {
 
   // Does what it was steered to.
   int32_t act() {
-    const std::string how = behaviour_of(context_->server, attribute_);
+    const std::string how = behaviour_of(context_->server, attribute_, context_->worker_index);
     if (how == "throw" || how == "throw_int") {
       write("end", ",\"result\":" + quoted(how));
       if (how == "throw") throw std::runtime_error("steered to throw");
       throw 42;
     }
+    if (how == "exit") std::exit(3);
     if (how == "hang") hang_at_the_gate(setting(context_->server, "gate"));
     meddle(how);
     if (how == "fail") return end(sonicorn_fail(context_, "steered to fail"));
@@ -303,7 +309,8 @@ int32_t sonicorn_shutdown(const sonicorn_context* context, void* state) {
 
 int32_t sonicorn_describe(const sonicorn_context* context, void* state,
                           sonicorn_blob* description) {
-  const std::string how = contract::behaviour_of(context->server, "describe");
+  const std::string how =
+      contract::behaviour_of(context->server, "describe", context->worker_index);
   description->bytes = how == "no_json" ? SONICORN_STRING("{\"routes\": [")
                                         : SONICORN_STRING("{\"routes\": [\"/\"]}");
   return contract::Call("describe", context, state).act();

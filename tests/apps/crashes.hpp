@@ -8,6 +8,7 @@
 //                                in a thread that the app starts, while the call waits for it
 //   deadlock loop                never return
 //   memory                       512 MiB that are never given back; the request is answered
+//   closefrom                    closes every descriptor but the first three
 //
 // The setting "entered" names a FIFO that gets a byte before deadlock and loop. With the setting
 // "armed", what the settings say is done by the one who removes the file of that name.
@@ -97,6 +98,7 @@ inline bool act(const sonicorn_server* server, std::string_view how) {
   if (how == "deadlock") lock_twice();
   if (how == "loop") spin();
   if (how == "memory") take_memory();
+  if (how == "closefrom") closefrom(3);
   return how == "memory";
 }
 
