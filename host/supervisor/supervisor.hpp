@@ -151,6 +151,7 @@ class Supervisor final : public Control {
   void on_spawn_allowed(Slot& slot, Place place, bool ok);
   void on_spawn_failed(Slot& slot);
   std::unique_ptr<WorkerProcess> start_worker(Slot& slot);
+  void allow_requests(Slot& slot);
   void start_again(Slot& slot);
   Slot* slot_at(unsigned index);
   void on_message(WorkerProcess& worker, const Json& message);

@@ -64,13 +64,17 @@ std::unique_ptr<WorkerProcess> Supervisor::start_worker(Slot& slot) {
     log::error("worker {} cannot be started: {}", slot.index, started.error().message);
     return nullptr;
   }
+  allow_requests(slot);
+  log::debug("worker {} started (pid {})", slot.index, (*started)->pid());
+  return std::move(*started);
+}
+
+void Supervisor::allow_requests(Slot& slot) {
   slot.requests_allowed = config_.workers.max_requests;
   if (slot.requests_allowed != 0 && config_.workers.max_requests_jitter != 0) {
     slot.requests_allowed += std::uniform_int_distribution<std::uint64_t>(
         0, config_.workers.max_requests_jitter)(chance_);
   }
-  log::debug("worker {} started (pid {})", slot.index, (*started)->pid());
-  return std::move(*started);
 }
 
 // Once the operator's hook has agreed.
@@ -322,7 +326,10 @@ void Supervisor::retire(std::unique_ptr<WorkerProcess> worker, std::uint32_t rea
 // What the configuration says of workers, once it has changed.
 void Supervisor::apply_limits(const Reload& over) {
   quarantine_.set_limits(config_.workers);
-  for (const auto& slot : slots_) slot->backoff = Backoff(config_.workers);
+  for (const auto& slot : slots_) {
+    slot->backoff = Backoff(config_.workers);
+    allow_requests(*slot);
+  }
   watch_limits();
   if (!over.renews_workers) return;
   for (const auto& slot : slots_) {

@@ -99,6 +99,21 @@ TEST_SUITE("history") {
     gate.put();
   }
 
+  TEST_CASE("what ended with a clean stop is told as ended, each time") {
+    const TemporaryFolder folder;
+    const string journal = folder / "journal";
+    const int times = has_sanitizer() ? 3 : 12;
+    for (int i = 0; i < times; ++i) {
+      Server server({.toml = "journal = \"" + journal + "\"\n" +
+                             app_entry("/", "build_one", "name = \"one\"\n") +
+                             app_entry("/two", "tally_one", "name = \"two\"\n")});
+      CHECK(server.stop(i % 2 == 0 ? SIGTERM : SIGINT).status == 0);
+    }
+    const json all = json::parse(run_sonicorn({"history", "--json", "--journal", journal}).output);
+    CHECK(results(all, "shutdown") ==
+          std::vector<string>(static_cast<std::size_t>(2 * times), "ok"));
+  }
+
   TEST_CASE("the journal is in the folder that systemd keeps, and else beside the sockets") {
     for (const bool kept : {true, false}) {
       CAPTURE(kept);
