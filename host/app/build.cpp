@@ -30,6 +30,11 @@ MadeBuild make_build(const fs::path& file, const fs::path& copy, const Offer& of
     }
     return made;
   }
+  if (owners == Owners::trusted) {
+    for (const NeededLibrary& library : inspection.libraries) {
+      if (auto trusted = check_library(library.file); !trusted) return refused(trusted.error());
+    }
+  }
   if (auto written = write_private_copy(copy, *bytes); !written) return refused(written.error());
   if (auto copied = copy_libraries_beside(copy, inspection.libraries_beside, owners); !copied) {
     return refused(copied.error());

@@ -128,6 +128,12 @@ core::Result<void> check_owners(int file, const std::filesystem::path& path) {
 
 }  // namespace
 
+core::Result<void> check_library(const std::filesystem::path& path) {
+  const Descriptor file(open_for_reading(path));
+  if (file.number() < 0) return unreadable(path, errno);
+  return check_owners(file.number(), path);
+}
+
 core::Result<std::string> read_module_file(const std::filesystem::path& path, Owners owners) {
   const Descriptor file(open_for_reading(path));
   if (file.number() < 0) return unreadable(path, errno);

@@ -14,8 +14,8 @@ inline constexpr char kServe[] = "serve";
 // End in order: "reason" (SONICORN_REASON_...), "signal" (0: none), "message". A second one with a
 // signal ends it at once.
 inline constexpr char kStop[] = "stop";
-// Answer "what" under "id": "apps", "metrics", "numbers", "drain" with "app"; and the steps of a
-// change of what is served, each answered with a fault that is empty when it went well:
+// Answer "what" under "id": "pulse", "apps", "metrics", "numbers", "drain" with "app"; and the
+// steps of a change of what is served, each answered with a fault that is empty when it went well:
 // - "prepare": "text" (of the configuration file), "apps" (the whole list: "index", "replaces",
 //   "alone", "generation", "build", "spare", "spare_generation"), "reason", "signal", "message";
 // - "exchange", where some app must not run twice at once;

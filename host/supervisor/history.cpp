@@ -14,9 +14,11 @@ void Supervisor::open_journal() {
     if (const auto opened = journal_.open(config_.journal); !opened) {
       core::log::warning("{}; until then events are kept in memory only", opened.error().message);
     }
-  } else if (!order_.journal.empty() && !journal_.open(order_.journal)) {
-    // Another server of this user has the usual place.
-    journal_ = Journal();
+  } else if (!order_.journal.empty()) {
+    if (const auto opened = journal_.open(order_.journal); !opened) {
+      core::log::info("{}; events are kept in memory only", opened.error().message);
+      journal_ = Journal();
+    }
   }
   serving_event_ = journal_.begin({.event = "serve", .app = {}, .worker = {}, .build_id = {}});
 }

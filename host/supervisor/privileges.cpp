@@ -1,10 +1,12 @@
 #include "supervisor/privileges.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -209,6 +211,22 @@ core::Result<std::optional<Account>> find_account(const config::Privileges& want
                     account.user, account.group, ::geteuid()));
   }
   return std::optional<Account>(std::move(account));
+}
+
+core::Result<void> give_file(const std::filesystem::path& file, const Account& account) {
+  constexpr mode_t kMode = 0640;
+  const int opened =
+      ::open(file.c_str(),
+             O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, kMode);
+  if (opened < 0) return failed("opening " + file.string(), errno);
+  struct stat status {};
+  const bool is_own = ::fstat(opened, &status) == 0 && S_ISREG(status.st_mode) &&
+                      status.st_uid == ::geteuid() && status.st_nlink == 1;
+  const int result = is_own ? ::fchown(opened, account.user, account.group) : 0;
+  const int error = errno;
+  ::close(opened);
+  if (result != 0) return failed("giving away " + file.string(), error);
+  return {};
 }
 
 core::Result<void> drop_privileges(const std::optional<Account>& account) {

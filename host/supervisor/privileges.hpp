@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <filesystem>
 #include <optional>
 #include <string>
 
@@ -22,6 +23,11 @@ struct Account {
 // of the operator. Errors: host.no_such_account; host.not_root, when this process may not become
 // another.
 core::Result<std::optional<Account>> find_account(const config::Privileges& wanted);
+
+// Has a log file be the account's, so that workers, which are nobody else, can write to it: creates
+// it when there is none, and leaves alone what is not this process's own regular file. To be called
+// before drop_privileges. Error: host.privileges.
+core::Result<void> give_file(const std::filesystem::path& file, const Account& account);
 
 // Gives up what only the start needed, for good, and sees that it is gone. For an account: the
 // other groups, group and user in all their kinds; when it is not root's, also every capability,

@@ -131,6 +131,10 @@ bool Supervisor::open(const std::vector<int>& given) {
     if (!file) return failed(file.error());
     pid_file_.emplace(std::move(*file));
   }
+  for (const std::filesystem::path& file : {config_.log_file, config_.access_log}) {
+    if (!*account || file.empty() || file == "-") continue;
+    if (const auto gave = give_file(file, **account); !gave) return failed(gave.error());
+  }
   if (const auto dropped = drop_privileges(*account); !dropped) return failed(dropped.error());
   open_journal();
   keep_watchdog_fed();
@@ -248,6 +252,7 @@ void Supervisor::begin_stop(std::uint32_t reason, int signal, const std::string&
   stage_ = Stage::stopping;
   stop_reason_ = reason;
   limits_timer_.cancel();
+  pulse_timer_.cancel();
   notifier_.stopping();
   // The workers have the sockets, too, and close them when nobody waits there any more.
   for (worker::ListeningSocket& socket : sockets_) socket.let_go();

@@ -95,7 +95,7 @@ class Supervisor final : public Control {
   void quarantine(const std::string& app);
   static const char* name_of_reason(std::uint32_t reason);
 
-  // first_builds.cpp, reload.cpp: what is served, and how that is changed
+  // first_builds.cpp, reload*.cpp: what is served, and how that is changed
   void make_first_builds();
   void on_first_builds();
   void tell_made(const config::App& wanted, const std::vector<std::string>& warnings,
@@ -166,9 +166,6 @@ class Supervisor final : public Control {
   bool is_replacing(unsigned index) const;
   bool is_replacing() const { return replacing_ && awaited_ == nullptr; }
   void retire(std::unique_ptr<WorkerProcess> worker, std::uint32_t reason, const std::string& why);
-  void apply_limits(const Reload& over);
-  void watch_limits();
-  void check_limits(Slot& slot);
   Slot* slot_of(const WorkerProcess& worker);
   std::chrono::milliseconds stop_limit() const;
   template <class Use>
@@ -180,6 +177,15 @@ class Supervisor final : public Control {
     for (const auto& worker : leaving_) use(*worker);
   }
   bool all_serve() const;
+
+  // wear.cpp: what is looked at while workers serve
+  void apply_limits(const Reload& over);
+  void watch_pulse();
+  void look_for_pulse(WorkerProcess& worker);
+  void end_without_pulse(pid_t pid);
+  std::chrono::milliseconds pulse_limit() const;
+  void watch_limits();
+  void check_limits(Slot& slot);
 
   // ends.cpp: what becomes of a worker's end
   void on_ended(WorkerProcess& worker, WorkerProcess::End end);
@@ -219,6 +225,7 @@ class Supervisor final : public Control {
   boost::asio::posix::stream_descriptor signals_{io_};
   boost::asio::steady_timer hard_end_{io_};
   boost::asio::steady_timer limits_timer_{io_};
+  boost::asio::steady_timer pulse_timer_{io_};
   Hooks hooks_;
   Notifier notifier_;
   boost::asio::steady_timer watchdog_timer_{io_};

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/result.hpp"
@@ -84,6 +85,10 @@ class WorkerProcess {
   void ask(const char* what, Json more, std::chrono::milliseconds more_time,
            std::function<void(Json)> done);
 
+  // One question at a time whether it lives. False when the last one is not answered yet.
+  bool begin_pulse() { return !std::exchange(pulse_asked_, true); }
+  void end_pulse() { pulse_asked_ = false; }
+
   void serve();
   // Tells it to stop. After `limit` it is killed; 0: it takes as long as it wants.
   void stop(std::uint32_t reason, int signal, const std::string& message,
@@ -123,6 +128,7 @@ class WorkerProcess {
   bool ended_ = false;   // both, and that is told
   std::optional<End> end_;
   std::string why_not_ready_ = "the server is starting";
+  bool pulse_asked_ = false;
   std::string blamed_;
   std::string epitaph_;
   std::uint64_t next_question_ = 1;

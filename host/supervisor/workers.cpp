@@ -22,7 +22,6 @@ using std::chrono::milliseconds;
 
 // What a worker takes to end beyond the grace: the last calls into apps have their own deadlines.
 constexpr milliseconds kEnding{8'000};
-constexpr milliseconds kLook{1'000};  // at what wears out
 // A worker answers questions beside those that it asks its apps.
 constexpr milliseconds kAnswer{3'000};
 
@@ -251,6 +250,7 @@ void Supervisor::announce() {
   tell(config::Hook::when_ready, {{"addresses", urls}, {"workers", slots_.size()}});
   notifier_.ready(fmt::format("serving with {} worker(s)", slots_.size()));
   watch_limits();
+  watch_pulse();
   watch_files();
   next_reload();
 }
@@ -321,65 +321,6 @@ void Supervisor::retire(std::unique_ptr<WorkerProcess> worker, std::uint32_t rea
   tell(config::Hook::worker_stopping,
        {{"worker", leaver.index()}, {"worker_pid", leaver.pid()}, {"reason", why}});
   leaver.stop(reason, 0, why, stop_limit());
-}
-
-// What the configuration says of workers, once it has changed.
-void Supervisor::apply_limits(const Reload& over) {
-  quarantine_.set_limits(config_.workers);
-  for (const auto& slot : slots_) {
-    slot->backoff = Backoff(config_.workers);
-    allow_requests(*slot);
-  }
-  watch_limits();
-  if (!over.renews_workers) return;
-  for (const auto& slot : slots_) {
-    const auto& had = over.workers;
-    if (slot->current == nullptr ||
-        std::find(had.begin(), had.end(), slot->current->pid()) == had.end()) {
-      continue;
-    }
-    replace({slot->index, SONICORN_REASON_CONFIG_CHANGED, "the configuration of workers changed",
-             nullptr});
-  }
-}
-
-// Only with a limit there is something to look at.
-void Supervisor::watch_limits() {
-  limits_timer_.cancel();
-  const config::Workers& limits = config_.workers;
-  if (limits.max_requests == 0 && limits.max_lifetime.count() == 0 && limits.max_memory == 0)
-    return;
-  limits_timer_.expires_after(kLook);
-  limits_timer_.async_wait([this](const boost::system::error_code& error) {
-    if (error || stage_ != Stage::serving) return;
-    for (const auto& slot : slots_) {
-      if (slot->current != nullptr && slot->current->state() == WorkerProcess::State::serving) {
-        check_limits(*slot);
-      }
-    }
-    watch_limits();
-  });
-}
-
-void Supervisor::check_limits(Slot& slot) {
-  const config::Workers& limits = config_.workers;
-  const WorkerProcess& worker = *slot.current;
-  const auto wish = [this, index = slot.index](std::string why) {
-    replace({index, SONICORN_REASON_MAX_REQUESTS, std::move(why), nullptr});
-  };
-  if (limits.max_lifetime.count() != 0 && Clock::now() - worker.started() > limits.max_lifetime) {
-    return wish("it has lived for max_lifetime");
-  }
-  if (limits.max_memory != 0 && worker.resident_bytes() > limits.max_memory) {
-    return wish(
-        fmt::format("it has {} bytes in memory, more than max_memory", worker.resident_bytes()));
-  }
-  if (slot.requests_allowed == 0) return;
-  slot.current->ask("numbers", {}, {}, [wish, allowed = slot.requests_allowed](const Json& apps) {
-    std::uint64_t requests = 0;
-    for (const Json& app : apps) requests += app.value("requests", std::uint64_t{0});
-    if (requests >= allowed) wish(fmt::format("it has answered {} requests", requests));
-  });
 }
 
 }  // namespace sonicorn::supervisor

@@ -96,6 +96,7 @@ void Server::on_stop_message(const Json& message) {
 void Server::on_ask(const Json& message) {
   const Json id = message.value("id", Json());
   const std::string what = text_in(message, "what");
+  if (what == "pulse") return answer(id, true);
   if (what == "metrics") return answer(id, services_->metrics.text());
   if (what == "numbers") return answer(id, numbers());
   if (what == "apps") {

@@ -154,6 +154,21 @@ TEST_SUITE("later_workers") {
     }));
   }
 
+  TEST_CASE("a worker that is stopped is replaced by one that runs") {
+    Server server({.toml = "threads = 1\n[limits]\nloop_time = 1\n[workers]\nbackoff = 0.001\n" +
+                           app_entry("/", "echo"),
+                   .arguments = {"--workers", "2"}});
+    server.expect_failure();
+    const pid_t victim = server.workers().at(0);
+    ::kill(victim, SIGSTOP);
+    CHECK(logs(server, {"has not answered the supervisor"}));
+    CHECK(eventually([&] {
+      const auto now = server.workers();
+      return now.size() == 2 && std::find(now.begin(), now.end(), victim) == now.end();
+    }));
+    CHECK(statuses(server, get("/")) == std::set<int>{200});
+  }
+
   TEST_CASE("a worker whose descriptors an app has closed is replaced") {
     Server server({.toml = "threads = 1\n[workers]\nbackoff = 0.001\n" +
                            app_entry("/", "crashes_inline", "name = \"bad\"\n")});

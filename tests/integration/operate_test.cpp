@@ -382,11 +382,15 @@ TEST_SUITE("operate") {
     ::chmod(folder.path().c_str(), 0755);
     Process server({executable(), "serve", fixture("echo"), "--no-check-owners", "--bind",
                     "127.0.0.1:0", "--user", "nobody", "--pid-file", (folder / "pid").string(),
-                    "--control", (folder / "control").string()},
+                    "--control", (folder / "control").string(), "--log-file",
+                    (folder / "log").string(), "--access-log", (folder / "access").string()},
                    {{"TMPDIR", "/tmp"}});
-    if (!server.wait_for_errors("listening on")) {
-      FAIL("the server's log:\n" << server.errors());
+    // Whoever it is, the workers write to it.
+    const auto log = [&] { return read_file(folder / "log"); };
+    if (!eventually([&] { return log().find("listening on") != string::npos; })) {
+      FAIL("the server's log:\n" << server.errors() << log());
     }
+    CHECK(log().find("app echo: generation 1 serves") != string::npos);
     CHECK(read_file(folder / "pid") == std::to_string(server.id()) + "\n");
     const string own = std::to_string(server.id());
     std::istringstream children(read_file("/proc/" + own + "/task/" + own + "/children"));

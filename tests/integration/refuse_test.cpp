@@ -71,6 +71,33 @@ TEST_SUITE("refuse") {
     }
   }
 
+  TEST_CASE("a library that others may change is refused as the app's file is") {
+    const TemporaryFolder folder;
+    const auto libraries = folder / "libraries";
+    std::filesystem::copy(fixture("needs_beside").parent_path() / "beside_one", libraries);
+    // Found through a variable, so that it is loaded from where it lies.
+    const auto refusal = [&](const string& flag) {
+      Process server({executable(), "serve", fixture("needs_beside").string(), "--bind",
+                      "127.0.0.1:0", "--control", (folder / "control").string(), flag},
+                     {{"LD_LIBRARY_PATH", libraries.string()}});
+      if (server.wait_for_errors("listening on")) server.send_signal(SIGTERM);
+      REQUIRE(server.wait().has_value());
+      return server.errors();
+    };
+    ::chmod(libraries.c_str(), 0755);
+    CHECK(refusal("--check-owners").find("listening on") != string::npos);
+    ::chmod(libraries.c_str(), 0777);
+    const string open = refusal("--check-owners");
+    CHECK_MESSAGE(open.find("chmod go-w " + libraries.string()) != string::npos, open);
+    CHECK(refusal("--no-check-owners").find("listening on") != string::npos);
+    ::chmod(libraries.c_str(), 0755);
+    ::chmod((libraries / "libbeside_inner.so").c_str(), 0666);
+    const string file = refusal("--check-owners");
+    CHECK_MESSAGE(
+        file.find("chmod go-w " + (libraries / "libbeside_inner.so").string()) != string::npos,
+        file);
+  }
+
   TEST_CASE("an app that cannot be loaded is refused before anything is bound") {
     const std::vector<std::pair<string, string>> expected{
         {"wrong_major", "2"},
