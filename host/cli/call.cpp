@@ -1,9 +1,19 @@
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <iterator>
 #include <memory>
@@ -15,6 +25,8 @@
 #include "cli/command.hpp"
 #include "config/range.hpp"
 #include "config/wording.hpp"
+#include "core/crash.hpp"
+#include "core/crash_report.hpp"
 #include "core/log.hpp"
 #include "worker/one_shot.hpp"
 
@@ -23,8 +35,8 @@ namespace {
 
 constexpr std::string_view kFooter = R"(Examples:
   sonicorn call ./hello.so /
-  sonicorn call -i ./todo.so POST /items -H 'Content-Type: application/json' -d '{"text": "milk"}'
-  sonicorn call ./todo.so /items --settings '{"database": ":memory:"}' --without log
+  sonicorn call -i ./todo.so POST / -H 'Content-Type: application/json' -d '{"title": "milk"}'
+  sonicorn call ./todo.so / --without log
 
 Runs the app in this process, without a socket: start, the request, drain, shutdown. It is offered what one
 call can keep: no reload/1, bus/1 or control/1, and less what --without withholds. The app's log goes to
@@ -125,6 +137,54 @@ int report(const Flags& flags, const worker::OneShotResult& result) {
   return result.clean && written ? kDone : kFailed;
 }
 
+// Says how the app ended its process; the result is the exit status.
+int report_end(const Flags& flags, int wait_status, const std::vector<std::byte>& last_words) {
+  if (const auto crash = core::parse_crash_report(last_words)) {
+    core::log::error("{}", core::summary(*crash));
+    for (const std::string& line : core::to_lines(core::named_frames(*crash))) {
+      core::log::error("{}: crashed at {}", flags.file, line);
+    }
+    return kFailed;
+  }
+  if (WIFEXITED(wait_status)) return WEXITSTATUS(wait_status);
+  core::log::error("{}: it ended its process by signal {} ({})", flags.file, WTERMSIG(wait_status),
+                   ::strsignal(WTERMSIG(wait_status)));
+  return kFailed;
+}
+
+std::vector<std::byte> read_all(int file) {
+  std::vector<std::byte> bytes;
+  std::array<std::byte, 4096> piece;
+  while (true) {
+    const ssize_t count = ::read(file, piece.data(), piece.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return bytes;
+    bytes.insert(bytes.end(), piece.begin(), piece.begin() + count);
+  }
+}
+
+// Runs it in a child, so that an app that ends its process does not keep anybody from saying so.
+int in_child(const Flags& flags, const std::function<int()>& run) {
+  std::array<int, 2> ends{-1, -1};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return run();
+  const pid_t parent = ::getpid();
+  const pid_t child = ::fork();
+  if (child < 0) return run();
+  if (child == 0) {
+    ::close(ends[0]);
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) std::_Exit(kFailed);
+    core::install_crash_handler(ends[1]);
+    return run();
+  }
+  ::close(ends[1]);
+  const std::vector<std::byte> last_words = read_all(ends[0]);
+  ::close(ends[0]);
+  int wait_status = 0;
+  while (::waitpid(child, &wait_status, 0) < 0 && errno == EINTR) continue;
+  return report_end(flags, wait_status, last_words);
+}
+
 int call(const Flags& flags) {
   worker::OneShotRequest request;
   config::Config config;
@@ -138,11 +198,13 @@ int call(const Flags& flags) {
   config::App app;
   app.file = flags.file;
   app.settings = nlohmann::json::parse(flags.settings).dump();
-  const worker::OneShotResult result = worker::run_once(app, config, request);
-  const int status = report(flags, result);
-  // Static destructors would pull the ground from under what still runs.
-  if (result.stuck) std::_Exit(status);
-  return status;
+  return in_child(flags, [&] {
+    const worker::OneShotResult result = worker::run_once(app, config, request);
+    const int status = report(flags, result);
+    // Static destructors would pull the ground from under what still runs.
+    if (result.stuck) std::_Exit(status);
+    return status;
+  });
 }
 
 }  // namespace

@@ -98,7 +98,8 @@ std::string state_of(const Json& app) {
   if (app.value("quarantined", false)) return "quarantined";
   if (!app.value("serving", false)) return "drained";
   if (!app.value("healthy", true)) return "unhealthy";
-  return app.value("ready", false) ? "serving" : "not ready";
+  if (!app.value("ready", false)) return "not ready";
+  return app.value("on_probation", false) ? "on probation" : "serving";
 }
 
 // "log/1, timer/1 (withheld)": what the app asked for, with what it did not get.

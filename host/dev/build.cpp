@@ -70,8 +70,9 @@ void Build::run(std::function<void(BuildEnd)> done) {
   done_ = std::move(done);
   end_ = {};
   begun_ = std::chrono::steady_clock::now();
-  // A build folder that is configured does that again by itself when it has to.
-  is_configured_ ? compile() : configure();
+  // A build folder that is configured does that again by itself when it has to, unless somebody has
+  // removed it.
+  is_configured_&& is_there(build_folder_ / "CMakeCache.txt") ? compile() : configure();
 }
 
 void Build::send_signal(int signal) const {

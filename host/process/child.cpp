@@ -111,6 +111,12 @@ core::Result<pid_t> Children::spawn(const SpawnRequest& request) {
   const int error = ::posix_spawnp(&child, file.c_str(), actions.get(), attributes.get(),
                                    as_pointers(arguments).data(), as_pointers(environment).data());
   if (error == 0) return child;
+  if (error == ENOENT && file.find('/') == std::string::npos) {
+    return core::host_error(
+        "host.child_not_run",
+        fmt::format("{}: there is no such program in PATH; install it, or add its folder to PATH",
+                    file));
+  }
   return core::host_error(
       "host.child_not_run",
       fmt::format("{}: it cannot be run ({}); see that the file is there and executable, and that "

@@ -67,6 +67,7 @@ void Supervisor::on_first_builds() {
     status_ = 1;
     return begin_stop(SONICORN_REASON_START_FAILED, 0, {});
   }
+  warn_of_namesakes();
   spawn_all();
 }
 

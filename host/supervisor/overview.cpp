@@ -229,11 +229,11 @@ void Supervisor::drain(std::string app, Done done) {
     draining_ = true;
     return wait_until_idle(Clock::now() + config_.grace, std::move(done));
   }
-  // Also by workers that are still to come.
-  if (std::any_of(served_.begin(), served_.end(),
-                  [&](const Served& served) { return served.name == app; })) {
-    drained_.insert(app);
+  if (std::none_of(served_.begin(), served_.end(),
+                   [&](const Served& served) { return served.name == app; })) {
+    return done(no_such_app(app));
   }
+  drained_.insert(app);  // also for workers that are still to come
   ask_all("drain", {{"app", app}}, config_.grace,
           [done = std::move(done)](const std::vector<Said>& said) {
             for (const Said& each : said) {
@@ -273,7 +273,10 @@ void Supervisor::restart_worker(std::optional<unsigned> index, Done done) {
   for (const auto& slot : slots_) {
     if (!index || slot->index == *index) all.push_back(slot->index);
   }
-  if (all.empty()) return done(fmt::format("there is no worker {}", *index));
+  if (all.empty()) {
+    return done(
+        fmt::format("there is no worker {}; the last one is {}", *index, slots_.back()->index));
+  }
   struct Round {
     std::size_t open;
     std::string fault;
@@ -290,6 +293,10 @@ void Supervisor::restart_worker(std::optional<unsigned> index, Done done) {
 }
 
 void Supervisor::unquarantine(const std::string& app, Done done) {
+  if (std::none_of(served_.begin(), served_.end(),
+                   [&](const Served& served) { return served.name == app; })) {
+    return done(no_such_app(app));
+  }
   if (!quarantine_.release(app)) return done(fmt::format("app {} is not in quarantine", app));
   restart_worker(std::nullopt, std::move(done));
 }

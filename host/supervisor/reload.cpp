@@ -252,7 +252,9 @@ void Supervisor::take_over() {
     }
     served.push_back(app.next);
   }
+  const bool same_apps = served.size() == served_.size();
   served_ = std::move(served);
+  if (!same_apps) warn_of_namesakes();
   each_worker([&](WorkerProcess& worker) {
     if (takes_part(worker)) worker.set_edition(edition_);
   });
@@ -313,9 +315,13 @@ void Supervisor::end_reload() {
   const std::unique_ptr<Reload> over = std::move(reload_);
   const Json result = result_of(*over);
   if (!over->committed) {
-    journal_.note({.event = "reload", .app = over->wish.only, .worker = {}, .build_id = {}},
+    const bool returns = over->wish.rollback;
+    journal_.note({.event = returns ? "rollback" : "reload",
+                   .app = over->wish.only,
+                   .worker = {},
+                   .build_id = {}},
                   Journal::failed(joined(over->faults)));
-    log::error("nothing was reloaded: {}", joined(over->faults));
+    log::error("nothing was {}: {}", returns ? "rolled back" : "reloaded", joined(over->faults));
   } else {
     for (const Json& app : result["apps"]) {
       log::info("app {}: generation {} serves (build {})", app["app"].get<std::string>(),

@@ -102,7 +102,7 @@ std::string Supervisor::plan_reload() {
     }
     reload.apps.push_back(std::move(next));
   }
-  return found ? std::string() : fmt::format("no app is named {}", wish.only);
+  return found ? std::string() : no_such_app(wish.only);
 }
 
 bool Supervisor::gets_new_build(const Reload::App& app, bool is_new) const {

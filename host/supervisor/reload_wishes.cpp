@@ -1,7 +1,10 @@
 #include <fmt/format.h>
 #include <sonicorn/context.h>
 
+#include <map>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "core/log.hpp"
 #include "supervisor/supervisor.hpp"
@@ -100,7 +103,28 @@ void Supervisor::commit(const std::string& app, Done done) {
                    .generation = served.generation,
                    .build_id = {}});
   }
-  done(found ? "" : fmt::format("no app is named {}", app));
+  done(found ? "" : no_such_app(app));
+}
+
+// The operator's commands know apps by their names.
+void Supervisor::warn_of_namesakes() const {
+  std::map<std::string, const Served*> named;
+  for (const Served& served : served_) {
+    const auto [first, is_new] = named.emplace(served.name, &served);
+    if (is_new) continue;
+    log::warning(
+        "the apps at {} and {} are both named {}, so commands that name it mean both or the first; "
+        "give each a name of its own (name = \"...\")",
+        first->second->wanted.mount, served.wanted.mount, served.name);
+  }
+}
+
+// "no app is named nope; there are hello and todo".
+std::string Supervisor::no_such_app(const std::string& app) const {
+  std::vector<std::string> names;
+  for (const Served& served : served_) names.push_back(served.name);
+  if (names.empty()) return fmt::format("no app is named {}; the server has none", app);
+  return fmt::format("no app is named {}; there is {}", app, fmt::join(names, ", "));
 }
 
 }  // namespace sonicorn::supervisor

@@ -128,6 +128,20 @@ TEST_SUITE("call") {
     CHECK(declined.output.starts_with("HTTP/1.1 404"));
   }
 
+  TEST_CASE("an app that ends its process is named, and is status 1") {
+    for (const string how : {"segv", "abort", "exit3"}) {
+      // Sanitizers take these signals for themselves.
+      if (has_sanitizer() && how != "exit3") continue;
+      CAPTURE(how);
+      const Contract contract;
+      const Outcome outcome = call(contract, {"/" + how}, "crashes");
+      CHECK(outcome.ending.status == 1);
+      CHECK(outcome.output.empty());
+      CHECK(has_logged(outcome.errors, {"app crashes", "on_request", "ended the"}));
+      CHECK(has_logged(outcome.errors, {"crashed at #"}));
+    }
+  }
+
   TEST_CASE("an app that is no handler, or declares nothing, answers a call with a 404") {
     for (const char* const fixture_name : {"contract_filter", "contract_none"}) {
       const Contract contract;

@@ -150,7 +150,7 @@ TEST_SUITE("history") {
             std::vector<string>{"failed: was ended by SIGSEGV in on_request"});
     }
     CHECK(run_sonicorn({"rollback", "nobody", "--control", control}).ending.status == 1);
-    CHECK(results(history(control, {"nobody"}), "reload").size() == 1);
+    CHECK(results(history(control, {"nobody"}), "rollback").size() == 1);
     // Who reads the file of a server that runs, is told that it does.
     const json read = json::parse(run_sonicorn({"history", "--json", "--journal", journal}).output);
     CHECK(results(read, "serve") == std::vector<string>{"under way"});
