@@ -31,6 +31,8 @@ using Tcp = asio::ip::tcp;
 using Held = std::shared_ptr<supervisor::Control*>;
 
 constexpr std::chrono::milliseconds kPause{200};
+// More than that at once are not let in: descriptors are for the workers, too.
+constexpr long kMostSessions = 128;
 
 // Accepts the operator's connections on one address.
 template <class Protocol>
@@ -45,7 +47,9 @@ class Endpoint {
     acceptor_.async_accept([this](error_code error, typename Protocol::socket socket) {
       if (error == asio::error::operation_aborted) return;
       if (!error) {
-        serve_operator(std::move(socket), control_, scope_);
+        if (tickets_.use_count() <= kMostSessions) {
+          serve_operator(std::move(socket), control_, scope_, tickets_);
+        }
         return accept();
       }
       // Out of descriptors, mostly: there may be one in a while.
@@ -61,6 +65,7 @@ class Endpoint {
   asio::steady_timer pause_;
   std::weak_ptr<supervisor::Control*> control_;
   Scope scope_;
+  std::shared_ptr<void> tickets_ = std::make_shared<char>();  // each session holds one
 };
 
 // The file of a socket, which goes with the server. One that was moved from is none.

@@ -63,8 +63,12 @@ std::string_view parameter(std::string_view target, std::string_view name) {
 
 class Session final : public std::enable_shared_from_this<Session> {
  public:
-  Session(Generic::socket socket, std::weak_ptr<supervisor::Control*> control, Scope scope)
-      : stream_(std::move(socket)), control_(std::move(control)), scope_(scope) {}
+  Session(Generic::socket socket, std::weak_ptr<supervisor::Control*> control, Scope scope,
+          std::shared_ptr<void> ticket)
+      : stream_(std::move(socket)),
+        control_(std::move(control)),
+        scope_(scope),
+        ticket_(std::move(ticket)) {}
 
   void read() {
     parser_.emplace();
@@ -208,6 +212,7 @@ class Session final : public std::enable_shared_from_this<Session> {
   beast::basic_stream<Generic> stream_;
   std::weak_ptr<supervisor::Control*> control_;
   Scope scope_;
+  std::shared_ptr<void> ticket_;
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::string_body>> parser_;
   http::response<http::string_body> response_;
@@ -216,8 +221,9 @@ class Session final : public std::enable_shared_from_this<Session> {
 }  // namespace
 
 void serve_operator(Generic::socket socket, std::weak_ptr<supervisor::Control*> control,
-                    Scope scope) {
-  std::make_shared<Session>(std::move(socket), std::move(control), scope)->read();
+                    Scope scope, std::shared_ptr<void> ticket) {
+  std::make_shared<Session>(std::move(socket), std::move(control), scope, std::move(ticket))
+      ->read();
 }
 
 }  // namespace sonicorn::admin

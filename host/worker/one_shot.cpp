@@ -13,6 +13,7 @@
 #include "app/thread_role.hpp"
 #include "core/backtrace.hpp"
 #include "core/log.hpp"
+#include "core/place.hpp"
 #include "http/engine.hpp"
 #include "http/passage_run.hpp"
 #include "http/response_writer.hpp"
@@ -86,6 +87,7 @@ class OneShot {
     } else if (follows) {
       outcome = passage.run(context, request, "", response);
     } else if (app_->current().handles_requests()) {
+      const core::PlaceHere here(app_->current().place("on_request"));
       const sonicorn_request as_abi = http::abi_request(request, *app_, "");
       outcome = app_->current().on_request(context, as_abi, response);
     }

@@ -1,6 +1,9 @@
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <sstream>
+#include <thread>
 
 #include "support/support.hpp"
 
@@ -275,5 +278,26 @@ TEST_SUITE("limits") {
       clients.emplace_back(server.tcp());
       REQUIRE(clients.back().ask(get("/")).status == 200);
     }
+    // Who waits for descriptors does not spin, and does not fill the log.
+    const auto ticks = [&] {
+      const string stat = stat_of(server.worker());
+      std::istringstream fields(stat.substr(stat.rfind(')') + 2));
+      string skipped;
+      for (int i = 0; i < 11; ++i) fields >> skipped;
+      long user = 0;
+      long system = 0;
+      fields >> user >> system;
+      return user + system;
+    };
+    const auto lines = [&] {
+      const string log = server.log();
+      return std::count(log.begin(), log.end(), '\n');
+    };
+    const long ticks_before = ticks();
+    const long lines_before = lines();
+    std::this_thread::sleep_for(2s);  // what is measured
+    CHECK((ticks() - ticks_before) * 1000 / ::sysconf(_SC_CLK_TCK) < 500);
+    CHECK(lines() - lines_before <= 3);
+    for (int i = 0; i < 20; ++i) CHECK(ask(server.tcp(), get("/")).status == 200);
   }
 }

@@ -336,9 +336,11 @@ TEST_SUITE("reload_faults") {
 
   TEST_CASE("a stop while a build is made ends in order") {
     const Builds builds("build_one");
-    Server server({.toml = builds.toml("load_time = 0.4\ngrace = 20\n")});
+    Server server({.toml = builds.toml("load_time = 20\ngrace = 20\n")});
     builds.install("constructor_hangs");
-    std::thread operating([&] { builds.reload(); });
+    // Over when the workers have ended, and the supervisor is about to.
+    write_file(server.folder() / "sonicorn.toml", builds.toml("load_time = 0.4\ngrace = 20\n"));
+    server.process().send_signal(SIGHUP);
     REQUIRE(eventually([&] {
       const string own = std::to_string(server.process().id());
       const string children = read_file("/proc/" + own + "/task/" + own + "/children");
@@ -346,7 +348,6 @@ TEST_SUITE("reload_faults") {
     }));
     CHECK(server.stop().status == 0);
     CHECK(!has_logged(server.log(), {"this should not have happened"}));
-    operating.join();
   }
 
   TEST_CASE("where no worker serves, a reload is what the next one makes of it") {
@@ -362,6 +363,26 @@ TEST_SUITE("reload_faults") {
     const Outcome good = steered.operate({"reload", "app"});
     CHECK(good.ending.status == 0);
     CHECK(steered.generations().count(0) == 0);
+  }
+
+  TEST_CASE("reloads during a reload wait for it, and are one") {
+    Steered steered(1);
+    steered.steer("start=hang");
+    Operating first(steered, {"reload", "app"});
+    steered.contract.wait_for("app", "start", "begin", 2);
+    Operating second(steered, {"reload", "app"});
+    Operating third(steered, {"reload", "app"});
+    // Answered after both were heard.
+    CHECK(steered.operate({"status"}).ending.status == 0);
+    CHECK(!first.is_over());
+    steered.steer("");
+    steered.contract.gate().put();
+    for (Operating* const each : {&first, &second, &third}) {
+      CHECK(each->outcome().ending.status == 0);
+    }
+    // One that came late is one more.
+    CHECK(steered.contract.calls("app", "start").size() <= 4);
+    CHECK(steered.contract.calls("app", "start").size() >= 3);
   }
 
   TEST_CASE("a commit of one app holds when another one is being reloaded") {
