@@ -25,7 +25,7 @@ core::Result<std::string> read_module_file(const std::filesystem::path& path,
                                            Owners owners = Owners::any);
 
 // Whether the library, which the loader will load from where it is, is to be trusted as the file of
-// an app is. Errors: as above.
+// an app is; one in the system's folders (/usr, /lib) is. Errors: as above.
 core::Result<void> check_library(const std::filesystem::path& path);
 
 }  // namespace sonicorn::app

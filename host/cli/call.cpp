@@ -152,7 +152,9 @@ int report_end(const Flags& flags, int wait_status, const std::vector<std::byte>
   return kFailed;
 }
 
-std::vector<std::byte> read_all(int file) {
+// What is there now: a process that the app left behind may keep it open.
+std::vector<std::byte> read_rest(int file) {
+  ::fcntl(file, F_SETFL, O_NONBLOCK);
   std::vector<std::byte> bytes;
   std::array<std::byte, 4096> piece;
   while (true) {
@@ -167,6 +169,8 @@ std::vector<std::byte> read_all(int file) {
 int in_child(const Flags& flags, const std::function<int()>& run) {
   std::array<int, 2> ends{-1, -1};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return run();
+  // Ignored by who started this, it would take the child's status away.
+  std::signal(SIGCHLD, SIG_DFL);
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
   if (child < 0) return run();
@@ -178,10 +182,13 @@ int in_child(const Flags& flags, const std::function<int()>& run) {
     return run();
   }
   ::close(ends[1]);
-  const std::vector<std::byte> last_words = read_all(ends[0]);
-  ::close(ends[0]);
   int wait_status = 0;
-  while (::waitpid(child, &wait_status, 0) < 0 && errno == EINTR) continue;
+  while (::waitpid(child, &wait_status, 0) < 0) {
+    if (errno != EINTR) return kFailed;
+  }
+  // A report fits into the pipe.
+  const std::vector<std::byte> last_words = read_rest(ends[0]);
+  ::close(ends[0]);
   return report_end(flags, wait_status, last_words);
 }
 

@@ -33,7 +33,7 @@ inline constexpr char kReopen[] = "reopen";
 inline constexpr char kPrepared[] = "prepared";
 // It accepts connections.
 inline constexpr char kServing[] = "serving";
-// Whether it serves as it should: "ready", "why_not".
+// Whether it serves as it should: "ready", "why_not"; "stopping": it is about to end.
 inline constexpr char kReadiness[] = "readiness";
 // It cannot start, because of "app".
 inline constexpr char kFailed[] = "failed";

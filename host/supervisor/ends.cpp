@@ -61,10 +61,11 @@ void Supervisor::on_current_ended(Slot& slot, std::unique_ptr<WorkerProcess> wor
                                   const WorkerProcess::End& end) {
   if (stage_ == Stage::stopping) return on_leaver_ended(std::move(worker), end);
   // Before somebody is blamed: what was served before is served again.
-  if (reload_ != nullptr && reload_->before && worker->edition() == edition_) {
+  const bool was_tried = reload_ != nullptr && reload_->before && worker->edition() == edition_;
+  if (was_tried) {
     on_tried(fmt::format("worker {} did not come up with it; the log says why", slot.index));
   }
-  const std::string app = note_death(*worker, end);
+  const std::string app = note_death(*worker, end, !was_tried);
   if (stage_ == Stage::starting) {
     // Where broken apps are skipped, one that crashes in the start is.
     if (config_.skip_broken && !app.empty()) {
@@ -91,18 +92,23 @@ void Supervisor::on_successor_ended(Slot& slot, std::unique_ptr<WorkerProcess> w
   slot.lived = {};
   if (slot.current == nullptr) {
     start_again(slot);
-  } else if (is_replacing(slot.index) && to_replace_.front().done == nullptr) {
-    // Its own wish is tried again after a while.
-    const Replacement again = to_replace_.front();
-    slot.timer.expires_after(slot.backoff.after({}, chance_));
-    slot.timer.async_wait([this, again](const boost::system::error_code& error) {
-      if (!error) replace(again);
-    });
+  } else {
+    try_again(slot);
   }
   if (is_replacing(slot.index)) {
     replaced(
         fmt::format("the successor of worker {} did not come up; the log says why", slot.index));
   }
+}
+
+// A wish that a worker itself had, after a while.
+void Supervisor::try_again(Slot& slot) {
+  if (!is_replacing(slot.index) || to_replace_.front().done != nullptr) return;
+  slot.timer.expires_after(slot.backoff.after({}, chance_));
+  slot.timer.async_wait(
+      [this, again = to_replace_.front()](const boost::system::error_code& error) {
+        if (!error) replace(again);
+      });
 }
 
 void Supervisor::on_leaver_ended(std::unique_ptr<WorkerProcess> worker,
@@ -134,8 +140,10 @@ void Supervisor::on_leaver_ended(std::unique_ptr<WorkerProcess> worker,
   if (was_awaited) replaced({});
 }
 
-// The result is the app that is to blame; empty when none is known.
-std::string Supervisor::note_death(const WorkerProcess& worker, const WorkerProcess::End& end) {
+// The result is the app that is to blame; empty when none is known. `counts`: as one of what
+// serves.
+std::string Supervisor::note_death(const WorkerProcess& worker, const WorkerProcess::End& end,
+                                   bool counts) {
   // Of a worker that could not start, its own errors are the last word.
   const bool told = stage_ == Stage::starting && WIFEXITED(end.wait_status);
   std::string app = worker.blamed();
@@ -160,7 +168,7 @@ std::string Supervisor::note_death(const WorkerProcess& worker, const WorkerProc
                  .generation = generation,
                  .build_id = {}},
                 Journal::failed(how));
-  if (!app.empty() && stage_ == Stage::serving && is_served(app, generation)) {
+  if (counts && !app.empty() && stage_ == Stage::serving && is_served(app, generation)) {
     on_probation_failed(app, "it ended a worker");
     if (quarantine_.note(app, Clock::now())) quarantine(app);
   }

@@ -78,7 +78,7 @@ void Supervisor::check_probation() {
 // known.
 bool Supervisor::is_served(const std::string& app, std::uint64_t generation) const {
   return generation == 0 || std::any_of(served_.begin(), served_.end(), [&](const Served& each) {
-           return each.name == app && each.generation == generation;
+           return each.name == app && (each.generation == generation || each.former == generation);
          });
 }
 

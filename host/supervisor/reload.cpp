@@ -2,6 +2,7 @@
 #include <sonicorn/context.h>
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <memory>
 #include <utility>
 
@@ -48,6 +49,14 @@ milliseconds Supervisor::reload_limit() const {
 // answered well.
 void Supervisor::ask_reloading(const std::vector<pid_t>& whom, const char* what, const Json& more,
                                std::function<void(std::string fault)> done) {
+  for (const pid_t pid : whom) {
+    if (worker_of(pid) != nullptr) continue;
+    std::string fault = fault_of_silence(pid);
+    if (fault.empty()) continue;
+    return boost::asio::post(io_, [this, done = std::move(done), fault = std::move(fault)] {
+      if (reload_ != nullptr) done(fault);
+    });
+  }
   const auto open = std::make_shared<std::size_t>(1);
   const auto over = std::make_shared<bool>(false);
   const auto on_answer = [open, over, done](std::string fault) {
@@ -56,12 +65,9 @@ void Supervisor::ask_reloading(const std::vector<pid_t>& whom, const char* what,
     done(std::move(fault));
   };
   for (const pid_t pid : whom) {
-    ++*open;
     WorkerProcess* const worker = worker_of(pid);
-    if (worker == nullptr) {
-      on_answer(fault_of_silence(pid));
-      continue;
-    }
+    if (worker == nullptr) continue;
+    ++*open;
     worker->ask(what, more, reload_limit(),
                 [this, on_answer, pid, index = worker->index()](const Json& answer) {
                   if (answer.is_null()) return on_answer(fault_of_silence(pid));
@@ -198,6 +204,7 @@ void Supervisor::drop_reload(const std::string& fault) {
       if (app.spare == nullptr || !reload_->exchanging) continue;
       for (Served& served : served_) {
         if (!is_same(served.wanted, app.next.wanted)) continue;
+        served.former = served.generation;
         served.generation = app.spare_generation;
         served.build = app.spare;
       }
@@ -210,7 +217,19 @@ void Supervisor::drop_reload(const std::string& fault) {
 void Supervisor::commit_reload() {
   if (stage_ != Stage::serving) return drop_reload("the server is stopping");
   take_over();
+  note_switches();
   tell_reloading("commit", [this] { end_reload(); });
+}
+
+void Supervisor::note_switches() {
+  for (const Reload::App& app : reload_->apps) {
+    if (!app.replaces) continue;
+    journal_.note({.event = reload_->wish.rollback ? "rollback" : "switch",
+                   .app = app.next.name,
+                   .worker = {},
+                   .generation = app.next.generation,
+                   .build_id = app.next.build->inspection.build_id});
+  }
 }
 
 // What is served is what the reload wants.
@@ -235,11 +254,7 @@ void Supervisor::take_over() {
       app.next.previous = keeps ? app.old : nullptr;
       app.next.on_probation = app.next.previous != nullptr;
       app.next.switched = Clock::now();
-      journal_.note({.event = reload.wish.rollback ? "rollback" : "switch",
-                     .app = app.next.name,
-                     .worker = {},
-                     .generation = app.next.generation,
-                     .build_id = app.next.build->inspection.build_id});
+      app.next.former = 0;
       quarantine_.release(app.next.name);
       drained_.erase(app.next.name);
     } else if (const auto now = std::find_if(
@@ -262,7 +277,7 @@ void Supervisor::take_over() {
 
 // Nobody serves who could say yes, so the first worker that comes up with it does.
 void Supervisor::try_with_new_workers() {
-  reload_->before = Reload::Before{order_.text, config_, served_};
+  reload_->before = Reload::Before{order_.text, config_, served_, drained_, quarantine_};
   take_over();
   follow_edition();
   for (const auto& slot : slots_) {
@@ -279,8 +294,12 @@ void Supervisor::on_tried(const std::string& fault) {
     order_.text = std::move(before.text);
     config_ = std::move(before.config);
     served_ = std::move(before.served);
+    drained_ = std::move(before.drained);
+    quarantine_ = std::move(before.quarantine);
     workers_to_be_.reset();
     ++edition_;
+  } else {
+    note_switches();
   }
   end_reload();
 }

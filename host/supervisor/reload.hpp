@@ -7,11 +7,13 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "config/config.hpp"
 #include "supervisor/builder.hpp"
+#include "supervisor/quarantine.hpp"
 
 // What the supervisor knows of the apps that are served, and of a change of them under way.
 namespace sonicorn::supervisor {
@@ -22,6 +24,7 @@ struct Served {
   std::string name;  // as the operator calls it
   KeptBuild build;   // null: it was refused, and the server does without it
   std::uint64_t generation = 0;
+  std::uint64_t former = 0;  // of the same build, where a reload was left before its end; 0: none
 
   // The build before, as long as there may be a return to it.
   KeptBuild previous;
@@ -79,6 +82,8 @@ struct Reload {
     std::string text;
     config::Config config;
     std::vector<Served> served;
+    std::set<std::string> drained;
+    Quarantine quarantine;
   };
   std::optional<Before> before;
   nlohmann::json states = nlohmann::json::array();  // what became of saved states

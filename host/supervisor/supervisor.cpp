@@ -331,6 +331,7 @@ void Supervisor::set_workers(unsigned count) {
     slots_.push_back(std::make_unique<Slot>(io_, index, config_.workers));
     spawn(*slots_.back(), Place::current);
   }
+  bool left_replacing = false;
   while (slots_.size() > count) {
     const std::unique_ptr<Slot> slot = std::move(slots_.back());
     slots_.pop_back();
@@ -340,8 +341,9 @@ void Supervisor::set_workers(unsigned count) {
     if (slot->successor) {
       retire(std::move(slot->successor), SONICORN_REASON_ADMIN_STOP, "fewer workers");
     }
-    if (is_replacing(slot->index)) replaced("there are fewer workers now");
+    left_replacing = left_replacing || is_replacing(slot->index);
   }
+  if (left_replacing) replaced("there are fewer workers now");
 }
 
 void Supervisor::quarantine(const std::string& app) {

@@ -114,6 +114,7 @@ class Supervisor final : public Control {
   void drop_reload(const std::string& fault);
   void commit_reload();
   void take_over();
+  void note_switches();
   void try_with_new_workers();
   void on_tried(const std::string& fault);
   void end_reload();
@@ -197,7 +198,9 @@ class Supervisor final : public Control {
   void on_successor_ended(Slot& slot, std::unique_ptr<WorkerProcess> worker,
                           const WorkerProcess::End& end);
   void on_leaver_ended(std::unique_ptr<WorkerProcess> worker, const WorkerProcess::End& end);
-  std::string note_death(const WorkerProcess& worker, const WorkerProcess::End& end);
+  std::string note_death(const WorkerProcess& worker, const WorkerProcess::End& end,
+                         bool counts = true);
+  void try_again(Slot& slot);
   void print_backtrace(const core::CrashReport& report, const std::vector<std::byte>& record);
   void tell_of_end(const WorkerProcess& worker, const WorkerProcess::End& end);
 

@@ -22,6 +22,11 @@ constexpr milliseconds kLook{1'000};
 // The main thread of a worker waits for nobody, but for a processor.
 constexpr milliseconds kLeastPulse{3'000};
 
+bool is_to_live(const WorkerProcess& worker) {
+  return worker.state() == WorkerProcess::State::serving ||
+         worker.state() == WorkerProcess::State::admitted;
+}
+
 }  // namespace
 
 // What the configuration says of workers, once it has changed.
@@ -54,9 +59,7 @@ void Supervisor::watch_pulse() {
   pulse_timer_.async_wait([this](const boost::system::error_code& error) {
     if (error || stage_ != Stage::serving) return;
     for (const auto& slot : slots_) {
-      if (slot->current != nullptr && slot->current->state() == WorkerProcess::State::serving) {
-        look_for_pulse(*slot->current);
-      }
+      if (slot->current != nullptr && is_to_live(*slot->current)) look_for_pulse(*slot->current);
     }
     watch_pulse();
   });
@@ -77,19 +80,17 @@ void Supervisor::look_for_pulse(WorkerProcess& worker) {
       if (!cancelled) end_without_pulse(pid);
     });
   });
-  worker.ask("pulse", {}, {}, [this, timer, pid = worker.pid()](const Json& answer) {
-    if (answer.is_null()) return;
-    timer->cancel();
-    if (WorkerProcess* const found = worker_of(pid)) found->end_pulse();
-  });
+  worker.ask("pulse", {}, pulse_limit() + 2 * kLook,
+             [this, timer, pid = worker.pid()](const Json& answer) {
+               if (answer.is_null()) return;
+               timer->cancel();
+               if (WorkerProcess* const found = worker_of(pid)) found->end_pulse();
+             });
 }
 
 void Supervisor::end_without_pulse(pid_t pid) {
   WorkerProcess* const worker = worker_of(pid);
-  if (worker == nullptr || worker->has_ended() ||
-      worker->state() != WorkerProcess::State::serving) {
-    return;
-  }
+  if (worker == nullptr || worker->has_ended() || !is_to_live(*worker)) return;
   log::error("worker {} (pid {}) has not answered the supervisor within {:g} s; it is killed",
              worker->index(), pid, std::chrono::duration<double>(pulse_limit()).count());
   worker->kill();

@@ -145,6 +145,7 @@ void WorkerProcess::on_answer(const Json& said) {
 void WorkerProcess::on_message(Json said) {
   const std::string what = said.value("say", std::string());
   if (what == message::kAnswer) return on_answer(said);
+  if (what == message::kFailed || said.value("stopping", false)) ends_by_itself_ = true;
   if (what == message::kReadiness) {
     why_not_ready_ = said.value("why_not", std::string());
     return;
@@ -205,7 +206,7 @@ void WorkerProcess::on_end(int wait_status) {
 void WorkerProcess::on_silence() {
   silent_ = true;
   if (end_) return tell_end();
-  if (state_ == State::stopping) return;
+  if (state_ == State::stopping || ends_by_itself_) return;
   // Nobody could tell it anything any more: an app has closed what is not its own.
   kill_timer_.expires_after(kSilence);
   kill_timer_.async_wait([this](const boost::system::error_code& error) {

@@ -101,7 +101,14 @@ void Supervisor::on_spawn_failed(Slot& slot) {
     status_ = 1;
     return begin_stop(SONICORN_REASON_START_FAILED, 0, {});
   }
-  if (slot.current == nullptr) start_again(slot);
+  if (slot.current == nullptr) {
+    if (reload_ != nullptr && reload_->before) {
+      on_tried(fmt::format("worker {} cannot be started; the log says why", slot.index));
+    }
+    start_again(slot);
+  } else {
+    try_again(slot);
+  }
   if (is_replacing(slot.index)) {
     replaced(fmt::format("worker {} cannot be started; the log says why", slot.index));
   }
@@ -197,10 +204,10 @@ void Supervisor::on_prepared(WorkerProcess& worker) {
       return begin_stop(SONICORN_REASON_START_FAILED, 0, {});
     }
   }
-  for (const auto& slot : slots_) slot->current->serve();
+  for (const auto& slot : slots_) admit(*slot->current);
 }
 
-// Of a server that serves: one that has been drained of an app comes up without it.
+// A server that has been drained of an app serves without it.
 void Supervisor::admit(WorkerProcess& worker) {
   for (const std::string& app : drained_) {
     worker.ask("drain", {{"app", app}}, config_.grace, [](const Json&) {});
@@ -228,13 +235,17 @@ void Supervisor::on_serving(WorkerProcess& worker) {
     std::unique_ptr<WorkerProcess> old = std::exchange(slot->current, std::move(slot->successor));
     // Else it died meanwhile, and its place is taken.
     if (old != nullptr) {
+      if (!is_replacing(slot->index)) {
+        return retire(std::move(old), SONICORN_REASON_ADMIN_STOP, "another one is there");
+      }
       awaited_ = old.get();
       retire(std::move(old), to_replace_.front().reason, to_replace_.front().why);
       // The one that leaves takes no part in a reload, however long it stays.
       return next_reload();
     }
   }
-  if (is_replacing(slot->index)) replaced({});
+  // Unless it is the one that is to be replaced, which was just about to serve.
+  if (is_replacing(slot->index) && slot->successor == nullptr && !slot->spawning) replaced({});
   if (reload_ != nullptr && reload_->waits) prepare_workers();
 }
 
@@ -276,11 +287,13 @@ void Supervisor::replace(Replacement wanted) {
     if (wanted.done) wanted.done("the server is not serving");
     return;
   }
-  // A wish of the worker itself is one, however often it is had.
-  const bool known = wanted.done == nullptr && std::any_of(to_replace_.begin(), to_replace_.end(),
-                                                           [&](const Replacement& each) {
-                                                             return each.index == wanted.index;
-                                                           });
+  // A wish of the worker itself is one, however often it is had; of one whose predecessor is still
+  // leaving it is another.
+  const auto first = awaited_ != nullptr ? std::next(to_replace_.begin()) : to_replace_.begin();
+  const bool known =
+      wanted.done == nullptr && std::any_of(first, to_replace_.end(), [&](const Replacement& each) {
+        return each.index == wanted.index;
+      });
   if (known) return;
   to_replace_.push_back(std::move(wanted));
   replace_next();

@@ -48,6 +48,7 @@ struct Replacement::Work {
   bool asked = false;           // the old generation agreed to be replaced
   bool settings_taken = false;  // the old generation has taken new settings
   std::string settings_before;
+  bool held = false;     // its requests wait; else it served none before
   bool emptied = false;  // the old generation has ended
   std::optional<app::SavedState> saved;
 };
@@ -94,15 +95,16 @@ void Replacement::run(std::function<std::string()> task, Done done) {
 }
 
 // Waits for a lifecycle call, but not for longer than a limit, and not when nobody wants it any
-// more.
+// more; `to_its_end`: then, too.
 template <class Call>
-app::Outcome Replacement::outcome_of(const Call& call, std::optional<milliseconds> limit) {
+app::Outcome Replacement::outcome_of(const Call& call, std::optional<milliseconds> limit,
+                                     bool to_its_end) {
   const auto told = std::make_shared<std::promise<app::Outcome>>();
   call([told](app::Outcome outcome) { told->set_value(std::move(outcome)); });
   auto future = told->get_future();
   const auto begun = Clock::now();
   while (future.wait_for(kLook) != std::future_status::ready) {
-    if (given_up_ || (limit && Clock::now() - begun >= *limit)) {
+    if ((given_up_ && !to_its_end) || (limit && Clock::now() - begun >= *limit)) {
       return {.error = {}, .overdue = true, .called = true};
     }
   }
@@ -219,9 +221,9 @@ void Replacement::hand_over(Work& work) {
 void Replacement::exchange(Done done) {
   // From here on requests of these apps wait.
   for (const auto& work : works_) {
-    if (work->existing != nullptr && work->part.alone && work->candidate != nullptr) {
-      work->existing->hold();
-    }
+    if (work->existing == nullptr || !work->part.alone || work->candidate == nullptr) continue;
+    work->held = work->existing->serving() != nullptr;
+    if (work->held) work->existing->hold();
   }
   when_alone(0, Clock::now() + config_.reload.hold_time, std::move(done));
 }
@@ -265,6 +267,7 @@ std::string Replacement::exchange_all() {
 }
 
 std::string Replacement::exchange_one(Work& work) {
+  if (given_up_) return "it is not wanted any more";
   app::Generation& old = work.existing->current();
   const auto saved = std::make_shared<std::optional<app::SavedState>>();
   const app::Outcome save = outcome_of([&](auto done) {
@@ -280,7 +283,9 @@ std::string Replacement::exchange_one(Work& work) {
   work.saved = std::move(*saved);
   app::Occasion why = why_;
   why.deadline = Clock::now() + app::kLeastShutdown;
-  const app::Outcome shutdown = outcome_of([&](auto done) { old.shutdown(why, std::move(done)); });
+  // Until then no other generation may run. The call has its own deadline.
+  const app::Outcome shutdown =
+      outcome_of([&](auto done) { old.shutdown(why, std::move(done)); }, {}, true);
   work.emptied = true;
   if (shutdown.overdue) {
     return fmt::format("app {}: shutdown of generation {} did not return in its time", old.name(),
@@ -418,6 +423,7 @@ std::string Replacement::return_to_spare(Work& work) {
   asio::post(io_, [&] {
     std::unique_ptr<app::Generation> ended =
         app.switch_to(std::move(work.candidate), work.part.spare->inspection);
+    if (!work.held) app.stop_serving();
     app.set_ready();
     apps_.retire(std::move(ended), why_, [](const app::Unloading&) {});
     switched.set_value();

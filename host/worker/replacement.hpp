@@ -83,7 +83,8 @@ class Replacement {
   void end_candidate(Work& work);
   std::string conflict() const;
   template <class Call>
-  app::Outcome outcome_of(const Call& call, std::optional<std::chrono::milliseconds> limit = {});
+  app::Outcome outcome_of(const Call& call, std::optional<std::chrono::milliseconds> limit = {},
+                          bool to_its_end = false);
 
   Apps& apps_;
   app::Services& services_;

@@ -170,7 +170,8 @@ void Server::tell_readiness() {
   if (!is_ready(why_not) && why_not.empty()) why_not = "it is not ready";
   if (readiness_ == why_not) return;
   readiness_ = why_not;
-  say(message::kReadiness, {{"ready", why_not.empty()}, {"why_not", why_not}});
+  say(message::kReadiness,
+      {{"ready", why_not.empty()}, {"why_not", why_not}, {"stopping", stop_decided_}});
 }
 
 }  // namespace sonicorn::worker

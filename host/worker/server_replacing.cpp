@@ -154,7 +154,10 @@ void Server::settle(std::function<void()> then) {
       return commit([then = std::move(then)](const std::string&) { then(); });
     case Change::working:
       replacement_->stop();
-      at_rest_ = [this, then = std::move(then)] { settle(then); };
+      at_rest_ = [this, before = std::exchange(at_rest_, nullptr), then = std::move(then)] {
+        if (before) before();
+        settle(then);
+      };
       return;
     case Change::ending:
       at_rest_ = std::move(then);

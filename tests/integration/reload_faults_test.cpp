@@ -98,12 +98,6 @@ class Operating {
   std::thread thread_;
 };
 
-std::size_t count_of(const string& text, const string& part) {
-  std::size_t count = 0;
-  for (std::size_t at = text.find(part); at != string::npos; at = text.find(part, at + 1)) ++count;
-  return count;
-}
-
 }  // namespace
 
 TEST_SUITE("reload_faults") {
@@ -353,6 +347,7 @@ TEST_SUITE("reload_faults") {
   TEST_CASE("where no worker serves, a reload is what the next one makes of it") {
     Steered steered(1, "contract_plain");
     steered.server.expect_failure();
+    CHECK(steered.operate({"drain", "app"}).ending.status == 0);
     steered.steer("start=fail");
     ::kill(steered.server.worker(), SIGKILL);
     CHECK(logs(steered.server, {"worker 0 is started again"}));
@@ -360,9 +355,85 @@ TEST_SUITE("reload_faults") {
     CHECK(failed.ending.status == 1);
     CHECK(has_logged(failed.errors, {"did not come up with it"}));
     steered.steer("");
+    steered.wait_for_workers(1);
+    CHECK(steered.generations() == std::set<int>{0});  // as it was: drained
     const Outcome good = steered.operate({"reload", "app"});
     CHECK(good.ending.status == 0);
     CHECK(steered.generations().count(0) == 0);
+  }
+
+  TEST_CASE("a worker that is gone when it is its turn leaves nothing begun in the others") {
+    Steered steered(3);
+    steered.server.expect_failure();
+    steered.steer("start@0=hang");
+    Operating reload(steered, {"reload", "app"});
+    steered.contract.wait_until("app", [](const json& line) {
+      return line["call"] == "start" && line["phase"] == "begin" && line["generation"] == 2;
+    });
+    const pid_t victim = steered.worker(1);
+    ::kill(victim, SIGKILL);
+    REQUIRE(eventually([&] { return stat_of(victim).empty(); }));
+    steered.steer("");
+    steered.contract.gate().put();
+    CHECK(reload.outcome().ending.status == 1);
+    CHECK(steered.generations() == std::set<int>{1});
+    steered.wait_for_workers(3);
+    CHECK(steered.operate({"reload", "app"}).ending.status == 0);
+    CHECK(steered.generations() == std::set<int>{3});
+  }
+
+  TEST_CASE("no two generations run at once, also when the exchange is left meanwhile") {
+    Steered steered(2, "contract_all");
+    steered.steer("start@0=fail\nshutdown@1=hang");
+    Operating reload(steered, {"reload", "app"});
+    steered.contract.wait_until("app", [](const json& line) {
+      return line["call"] == "start" && line["phase"] == "end" && line["result"] != 0;
+    });
+    steered.contract.wait_for("app", "shutdown", "begin", 2);
+    // The other worker is told that it is left, and waits all the same.
+    CHECK(logs(steered.server, {"the build before does not come up again"}));
+    steered.steer("");
+    steered.contract.gate().put();
+    CHECK(reload.outcome().ending.status == 1);
+    std::set<int> running;
+    for (const json& line : steered.contract.journal("app")) {
+      if (line["worker"] != 1) continue;
+      if (line["call"] == "start" && line["phase"] == "begin") {
+        running.insert(line["generation"].get<int>());
+        CHECK_MESSAGE(running.size() == 1, line.dump());
+      }
+      if (line["call"] == "shutdown" && line["phase"] == "end") {
+        running.erase(line["generation"].get<int>());
+      }
+    }
+  }
+
+  TEST_CASE("an app that served nobody serves nobody when a reload of it is left") {
+    Steered steered(1, "contract_all");
+    steered.server.expect_failure();
+    CHECK(steered.operate({"drain", "app"}).ending.status == 0);
+    steered.steer("save_state=fail");
+    CHECK(steered.operate({"reload", "app"}).ending.status == 1);
+    CHECK(steered.generations() == std::set<int>{0});
+    steered.steer("start=fail");
+    CHECK(steered.operate({"reload", "app"}).ending.status == 1);
+    CHECK(steered.generations() == std::set<int>{0});
+  }
+
+  TEST_CASE("a worker that is to be replaced while it comes up") {
+    Steered steered(1);
+    steered.server.expect_failure();
+    steered.steer("start=hang");
+    ::kill(steered.worker(0), SIGKILL);
+    steered.contract.wait_for("app", "start", "begin", 2);
+    Operating restart(steered, {"restart-worker", "0"});
+    steered.contract.wait_for("app", "start", "begin", 3);
+    steered.steer("");
+    steered.contract.gate().put(2);
+    CHECK(restart.outcome().ending.status == 0);
+    steered.wait_for_workers(1);
+    CHECK(steered.operate({"restart-worker"}).ending.status == 0);
+    CHECK(steered.generations() == std::set<int>{1});
   }
 
   TEST_CASE("reloads during a reload wait for it, and are one") {

@@ -23,12 +23,6 @@ namespace {
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-std::size_t count_of(const string& text, const string& part) {
-  std::size_t count = 0;
-  for (std::size_t at = text.find(part); at != string::npos; at = text.find(part, at + 1)) ++count;
-  return count;
-}
-
 }  // namespace
 
 TEST_SUITE("supervisor") {

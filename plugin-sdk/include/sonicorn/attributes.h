@@ -48,7 +48,8 @@
 /* The argument `phase` of sonicorn_reload. */
 #define SONICORN_RELOAD_SETTINGS 1u /* same code, new settings: apply them, or decline */
 #define SONICORN_RELOAD_PREPARE 2u  /* a new build is about to replace this one; decline to veto */
-#define SONICORN_RELOAD_ABORTED 3u  /* the new build was dropped: this generation stays */
+/* The new build was dropped: this generation stays, also when it was told to drain already. */
+#define SONICORN_RELOAD_ABORTED 3u
 
 /* sonicorn_outcome.result */
 #define SONICORN_OUTCOME_SENT 1u         /* the whole response was handed to the kernel */

@@ -115,6 +115,12 @@ bool has_logged(const std::string& log, const std::vector<std::string>& fragment
   return false;
 }
 
+std::size_t count_of(const std::string& text, const std::string& part) {
+  std::size_t count = 0;
+  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
 bool logs(const Server& server, const std::vector<std::string>& fragments) {
   return eventually([&] { return has_logged(server.log(), fragments); });
 }

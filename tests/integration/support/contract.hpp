@@ -61,6 +61,9 @@ class Contract {
 // false when that does not come.
 bool eventually(const std::function<bool()>& look, std::chrono::milliseconds limit = kPatience);
 
+// How often the part is in the text.
+std::size_t count_of(const std::string& text, const std::string& part);
+
 // Waits until one line of the server's log contains all of these; false when none comes.
 bool logs(const Server& server, const std::vector<std::string>& fragments);
 // Whether there is one now.
