@@ -24,9 +24,32 @@ namespace {
 
 std::system_error failure(const char* what) { return {errno, std::generic_category(), what}; }
 
+// Holds signals back, so that none reaches doctest's handlers in a child before it is somebody
+// else.
+class NoSignals {
+ public:
+  NoSignals() {
+    sigset_t all;
+    sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~NoSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  NoSignals(const NoSignals&) = delete;
+  NoSignals& operator=(const NoSignals&) = delete;
+
+  const sigset_t& before() const { return before_; }
+
+ private:
+  sigset_t before_{};
+};
+
 // Only calls that are allowed between fork and exec in a program with threads.
 [[noreturn]] void become(char* const* arguments, char* const* environment, const char* directory,
-                         pid_t parent, int output, int errors) {
+                         pid_t parent, int output, int errors, const sigset_t& signals) {
+  for (const int number : {SIGTERM, SIGINT, SIGABRT, SIGSEGV, SIGILL, SIGFPE}) {
+    ::signal(number, SIG_DFL);
+  }
+  ::sigprocmask(SIG_SETMASK, &signals, nullptr);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(126);
   const int nothing = ::open("/dev/null", O_RDONLY);
@@ -72,12 +95,15 @@ Process::Process(std::vector<std::string> arguments, const Environment& environm
   int errors[2];
   if (::pipe2(output, O_CLOEXEC) != 0 || ::pipe2(errors, O_CLOEXEC) != 0) throw failure("pipe2");
   const pid_t parent = ::getpid();
-  id_ = ::fork();
-  if (id_ < 0) throw failure("fork");
-  if (id_ == 0) {
-    become(argument_pointers.data(), variable_pointers.data(), directory.c_str(), parent, output[1],
-           errors[1]);
+  {
+    const NoSignals held_back;
+    id_ = ::fork();
+    if (id_ == 0) {
+      become(argument_pointers.data(), variable_pointers.data(), directory.c_str(), parent,
+             output[1], errors[1], held_back.before());
+    }
   }
+  if (id_ < 0) throw failure("fork");
   ::close(output[1]);
   ::close(errors[1]);
   output_.fd = output[0];
