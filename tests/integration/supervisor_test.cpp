@@ -154,7 +154,8 @@ TEST_SUITE("supervisor") {
       server.expect_failure();
       server.stop(SIGKILL);
       for (const pid_t worker : workers) {
-        CHECK(eventually([&] { return !lives(worker); }, milliseconds(4'000)));
+        CHECK(eventually([&] { return !lives(worker); },
+                         milliseconds(has_sanitizer() ? 4'000 : 2'000)));
       }
     }
     // Told, as in any other stop.
