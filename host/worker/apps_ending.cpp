@@ -70,6 +70,7 @@ void Apps::retire(std::unique_ptr<app::Generation> generation, const app::Occasi
   retiring_.push_back(retiring);
   app::Generation& leaver = *retiring->generation;
   const auto step = [this, retiring] {
+    if (ended_) return;  // with all others
     if (retiring->drained && retiring->left && !retiring->ending) end_retiring(retiring);
   };
   app::Occasion last = why;
