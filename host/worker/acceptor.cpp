@@ -37,8 +37,14 @@ std::string_view write_peer(const sockaddr_storage& address,
 }  // namespace
 
 Acceptor::Acceptor(http::Loop& loop, int fd, const std::atomic<std::size_t>& open, std::size_t most,
-                   std::function<bool()> shed_elsewhere)
-    : loop_(loop), fd_(fd), open_(open), most_(most), shed_elsewhere_(std::move(shed_elsewhere)) {
+                   std::function<bool()> shed_elsewhere,
+                   std::function<bool(int fd, std::string_view peer)> hand_over)
+    : loop_(loop),
+      fd_(fd),
+      open_(open),
+      most_(most),
+      shed_elsewhere_(std::move(shed_elsewhere)),
+      hand_over_(std::move(hand_over)) {
   if (!loop_.sockets().add(fd_, EPOLLIN | EPOLLEXCLUSIVE, *this)) {
     throw std::system_error(errno, std::generic_category(), "watching a listening socket");
   }
@@ -76,6 +82,7 @@ bool Acceptor::accept_one() {
   std::array<char, INET6_ADDRSTRLEN> text;
   const std::string_view peer = write_peer(address, text);
   const bool room = open_.load(std::memory_order_relaxed) < most_ || make_room();
+  if (room && hand_over_(fd, peer)) return true;
   room ? loop_.adopt(fd, peer) : loop_.refuse_busy(fd, peer);
   return true;
 }

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <string_view>
 
 #include "http/epoll_set.hpp"
 #include "http/loop.hpp"
@@ -17,9 +18,11 @@ class Acceptor final : public http::PollTarget {
  public:
   // `fd` is a non-blocking listening socket, which others may accept from too; it stays the
   // caller's. `open` counts the connections of all loops, `most` is their limit. `shed_elsewhere`
-  // has another loop close an idle connection, and is false when none has one.
+  // has another loop close an idle connection, and is false when none has one. `hand_over` gives a
+  // new connection to a loop that has fewer, and is false when none has.
   Acceptor(http::Loop& loop, int fd, const std::atomic<std::size_t>& open, std::size_t most,
-           std::function<bool()> shed_elsewhere);
+           std::function<bool()> shed_elsewhere,
+           std::function<bool(int fd, std::string_view peer)> hand_over);
 
   void on_ready(std::uint32_t events) override;
   void on_told() override;
@@ -47,6 +50,7 @@ class Acceptor final : public http::PollTarget {
   const std::atomic<std::size_t>& open_;
   std::size_t most_;
   std::function<bool()> shed_elsewhere_;
+  std::function<bool(int, std::string_view)> hand_over_;
   std::chrono::steady_clock::time_point warned_;
   bool paused_ = false;
   bool stopped_ = false;

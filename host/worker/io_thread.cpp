@@ -5,12 +5,16 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <future>
+#include <mutex>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -67,6 +71,11 @@ class IoThread::Impl {
   }
 
   void stop(std::function<void()> closed, std::function<void()> emptied) {
+    {
+      // What was handed over before is before it in the queue.
+      const std::scoped_lock lock(handing_over_);
+      takes_ = false;
+    }
     asio::post(io_, [this, closed = std::move(closed), emptied = std::move(emptied)] {
       for (const auto& acceptor : acceptors_) acceptor->stop();
       closed();
@@ -110,6 +119,35 @@ class IoThread::Impl {
   app::Generation* running() const { return loop_->running(); }
 
  private:
+  // The kernel wakes the same idle thread again and again, so who accepts sees to it that each
+  // has as many connections as the others, but for those that an app keeps busy now. False: this
+  // one keeps it.
+  bool hand_over(int fd, std::string_view peer) {
+    Impl* fewest = nullptr;
+    std::size_t least = loop_->size();
+    for (Impl* const other : others_) {
+      const std::size_t held = other->held_.load();
+      if (held < least && other->running() == nullptr) {
+        fewest = other;
+        least = held;
+      }
+    }
+    return fewest != nullptr && fewest->take(fd, std::string(peer));
+  }
+
+  // For other threads. False when it takes none any more.
+  bool take(int fd, std::string peer) {
+    const std::scoped_lock lock(handing_over_);
+    if (!takes_) return false;
+    ++held_;  // until it counts them itself
+    asio::post(io_, [this, fd, peer = std::move(peer)] {
+      loop_->adopt(fd, peer);
+      held_ = loop_->size();
+      start_ticking();
+    });
+    return true;
+  }
+
   bool shed_elsewhere() {
     const auto idle = std::find_if(others_.begin(), others_.end(),
                                    [](const Impl* other) { return other->loop_->has_idle(); });
@@ -126,8 +164,9 @@ class IoThread::Impl {
                                           shared_.open, http::AccessLog::of_process(),
                                           shared_.hold_time);
       for (const int fd : listening_) {
-        acceptors_.push_back(std::make_unique<Acceptor>(*loop, fd, shared_.open, shared_.most,
-                                                        [this] { return shed_elsewhere(); }));
+        acceptors_.push_back(std::make_unique<Acceptor>(
+            *loop, fd, shared_.open, shared_.most, [this] { return shed_elsewhere(); },
+            [this](int accepted, std::string_view peer) { return hand_over(accepted, peer); }));
       }
       sockets_.assign(::fcntl(loop->sockets().descriptor(), F_DUPFD_CLOEXEC, 0));
     } catch (...) {
@@ -165,6 +204,7 @@ class IoThread::Impl {
                         [this](const boost::system::error_code& error) {
                           if (error) return;
                           loop_->serve_ready();
+                          held_.store(loop_->size(), std::memory_order_relaxed);
                           start_ticking();
                           watch();
                         });
@@ -197,6 +237,9 @@ class IoThread::Impl {
   Shared shared_;
   std::vector<int> listening_;
   std::vector<Impl*> others_;
+  std::atomic<std::size_t> held_{0};  // its connections, as it counted them last
+  std::mutex handing_over_;
+  bool takes_ = true;
   http::Loop* loop_ = nullptr;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   bool ticking_ = false;

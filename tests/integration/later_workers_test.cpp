@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <map>
 #include <thread>
 
 #include "support/contract.hpp"
@@ -152,6 +153,24 @@ TEST_SUITE("later_workers") {
       ask(server.tcp(), get("/"));
       return has_logged(server.log(), {"is replaced", "it has answered", "requests"});
     }));
+  }
+
+  TEST_CASE("connections are shared among the I/O threads, whoever accepts them") {
+    const Contract contract;
+    const Server server(
+        {.toml = "threads = 2\n" + patient_times() + contract.app("/", "contract_inline", "app")});
+    std::vector<Client> clients;
+    for (int i = 0; i < 8; ++i) {
+      clients.emplace_back(server.tcp());
+      CHECK(clients.back().ask(get("/")).status == 200);
+    }
+    for (Client& client : clients) CHECK(client.ask(get("/")).status == 200);
+    std::map<long, int> requests;
+    for (const Json& call : contract.calls("app", "on_request")) {
+      ++requests[call["thread"].get<long>()];
+    }
+    CHECK(requests.size() == 2);
+    for (const auto& [thread, count] : requests) CHECK(count >= 4);
   }
 
   TEST_CASE("a worker that is stopped is replaced by one that runs") {
