@@ -75,6 +75,10 @@ void Supervisor::on_current_ended(Slot& slot, std::unique_ptr<WorkerProcess> wor
       each_worker([&](WorkerProcess& other) { other.send(message::kQuarantine, {{"app", app}}); });
       return start_again(slot);
     }
+    // Who did not crash has said so itself.
+    if (!app.empty() && !end.last_words.empty()) {
+      log::error("not serving: mend app {}, or serve the others with --skip-broken", app);
+    }
     status_ = 1;
     worker.reset();
     return begin_stop(SONICORN_REASON_START_FAILED, 0, {});

@@ -316,6 +316,7 @@ TEST_SUITE("containment") {
           run_sonicorn({"serve", "--bind", "127.0.0.1:0", "-c", (folder / "toml").string()});
       CHECK(outcome.ending.status == 1);
       CHECK_MESSAGE(has_logged(outcome.errors, {"app bad", "start", said}), outcome.errors);
+      CHECK(has_logged(outcome.errors, {"not serving", "mend app bad", "--skip-broken"}));
     }
   }
 
