@@ -318,13 +318,16 @@ TEST_SUITE("reload") {
   }
 
   TEST_CASE("SIGTERM during a reload ends in order") {
-    for (int i = 0; i < (has_sanitizer() ? 3 : 12); ++i) {
+    for (int i = 0; i < (has_sanitizer() ? 4 : 24); ++i) {
       CAPTURE(i);
-      const Builds builds("build_one");
-      Server server({.toml = builds.toml()});
-      builds.install("build_two");
+      // Beside the old generation, and after it.
+      const string kind = i % 2 == 0 ? "build" : "tally";
+      const Builds builds(kind + "_one");
+      Server server(
+          {.toml = builds.toml(kQuick, "name = \"app\"\n"), .arguments = {"--workers", "2"}});
+      builds.install(kind + "_two");
       std::thread operating([&] { builds.operate({"reload", "app"}); });
-      ::usleep(static_cast<unsigned>(5000 * i));
+      ::usleep(static_cast<unsigned>(2500 * i));
       CHECK(server.stop().status == 0);
       operating.join();
     }
