@@ -55,10 +55,11 @@ core::Result<Build> find_build(const fs::path& file, const Json& described) {
   for (const Json& library : described.value("beside", Json::array())) {
     inspection.libraries_beside.emplace_back(library.get<std::string>());
   }
+  inspection.name = described.value("name", std::string());
   return Build{.file = file, .copy = copy, .inspection = std::move(inspection)};
 }
 
-Json describe(const Build& build) {
+Json describe(const Build& build, const std::string& name) {
   Json libraries = Json::array();
   for (const NeededLibrary& library : build.inspection.libraries) {
     libraries.push_back({library.name, library.file.string()});
@@ -67,7 +68,10 @@ Json describe(const Build& build) {
   for (const fs::path& library : build.inspection.libraries_beside) {
     beside.push_back(library.string());
   }
-  return {{"copy", build.copy.string()}, {"libraries", libraries}, {"beside", beside}};
+  return {{"copy", build.copy.string()},
+          {"name", name},
+          {"libraries", libraries},
+          {"beside", beside}};
 }
 
 core::Result<Build> copy_build(const Build& build, const fs::path& copy) {

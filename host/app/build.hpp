@@ -34,12 +34,12 @@ MadeBuild make_build(const std::filesystem::path& file, const std::filesystem::p
                      const Offer& offer, Owners owners);
 
 // The build of `file` whose copy another process has made and described: what is in the copy is
-// inspected again, what is known of its libraries is taken from `described`. Errors: those of
-// read_module_file, app.refused.
+// inspected again, its name and what is known of its libraries is taken from `described`. Errors:
+// those of read_module_file, app.refused.
 core::Result<Build> find_build(const std::filesystem::path& file, const nlohmann::json& described);
 
-// For find_build().
-nlohmann::json describe(const Build& build);
+// For find_build(), as an app of that name.
+nlohmann::json describe(const Build& build, const std::string& name);
 
 // A second copy of the same build at `copy`, a new file: the loader answers a file that it has
 // loaded already with the code that it has. Error: host.private_copy.

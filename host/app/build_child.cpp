@@ -61,7 +61,7 @@ void build_child_main(const fs::path& copy, const std::string& order) {
   for (const core::Error& reason : made.reasons) {
     found["reasons"].push_back({static_cast<int>(reason.origin), reason.message});
   }
-  if (made.build) found["build"] = describe(*made.build);
+  if (made.build) found["build"] = describe(*made.build, made.build->inspection.name);
   {
     std::ofstream stream(found_of(copy), std::ios::binary);
     stream << text_of(found);

@@ -412,6 +412,15 @@ void Reader::read_app(const toml::table& table) {
                      "mount",
                      in_quotes(app.file.string()), app.mount, twin->where));
   }
+  const auto namesake =
+      std::find_if(config_.apps.begin(), config_.apps.end(), [&](const App& other) {
+        return !app.name.empty() && other.name == app.name;
+      });
+  if (namesake != config_.apps.end()) {
+    fail(where, "config.duplicate_name",
+         fmt::format("app.name is {} here and at {}; give each app a name of its own",
+                     in_quotes(app.name), namesake->where));
+  }
   config_.apps.push_back(std::move(app));
 }
 

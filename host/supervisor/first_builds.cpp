@@ -5,6 +5,7 @@
 
 #include "app/loader.hpp"
 #include "core/log.hpp"
+#include "supervisor/names.hpp"
 #include "supervisor/supervisor.hpp"
 
 // What the server begins with.
@@ -30,7 +31,6 @@ void Supervisor::make_first_builds() {
     builder_.make(config_.apps[i], config_, [this, i, one_made](Builder::Made made) {
       Served& served = served_[i];
       served.wanted = config_.apps[i];
-      served.name = name_of(served.wanted, made.build);
       served.build = std::move(made.build);
       served.generation = next_generation(served.wanted);
       tell_made(served.wanted, made.warnings, made.reasons);
@@ -53,6 +53,13 @@ void Supervisor::tell_made(const config::App& wanted, const std::vector<std::str
 
 void Supervisor::on_first_builds() {
   if (stage_ != Stage::starting) return;
+  std::vector<Served*> all;
+  for (Served& served : served_) all.push_back(&served);
+  if (const std::string fault = give_names(all); !fault.empty()) {
+    log::error("{}", fault);
+    status_ = 1;
+    return begin_stop(SONICORN_REASON_START_FAILED, 0, {});
+  }
   const app::Offer offer = app::offer_of(config_);
   bool all_good = true;
   for (const Served& served : served_) {
@@ -67,7 +74,6 @@ void Supervisor::on_first_builds() {
     status_ = 1;
     return begin_stop(SONICORN_REASON_START_FAILED, 0, {});
   }
-  warn_of_namesakes();
   spawn_all();
 }
 
@@ -82,7 +88,7 @@ Json Supervisor::builds_of_workers() const {
     builds.push_back({{"index", i},
                       {"generation", served_[i].generation},
                       {"settings", served_[i].wanted.settings},
-                      {"build", app::describe(*served_[i].build)}});
+                      {"build", app::describe(*served_[i].build, served_[i].name)}});
   }
   return builds;
 }

@@ -157,8 +157,8 @@ void Supervisor::prepare_workers() {
                 {"generation", app.next.generation},
                 {"spare_generation", app.spare_generation},
                 {"settings", app.next.wanted.settings}};
-    if (app.replaces) one["build"] = app::describe(*app.next.build);
-    if (app.spare != nullptr) one["spare"] = app::describe(*app.spare);
+    if (app.replaces) one["build"] = app::describe(*app.next.build, app.next.name);
+    if (app.spare != nullptr) one["spare"] = app::describe(*app.spare, app.old_name);
     apps.push_back(std::move(one));
   }
   for (const auto& slot : slots_) {
@@ -267,9 +267,7 @@ void Supervisor::take_over() {
     }
     served.push_back(app.next);
   }
-  const bool same_apps = served.size() == served_.size();
   served_ = std::move(served);
-  if (!same_apps) warn_of_namesakes();
   each_worker([&](WorkerProcess& worker) {
     if (takes_part(worker)) worker.set_edition(edition_);
   });

@@ -21,7 +21,7 @@ namespace sonicorn::supervisor {
 // One app of the configuration and the build that serves it.
 struct Served {
   config::App wanted;
-  std::string name;  // as the operator calls it
+  std::string name;  // as the operator calls it; of this app alone
   KeptBuild build;   // null: it was refused, and the server does without it
   std::uint64_t generation = 0;
   std::uint64_t former = 0;  // of the same build, where a reload was left before its end; 0: none
@@ -31,9 +31,6 @@ struct Served {
   bool on_probation = false;
   std::chrono::steady_clock::time_point switched{};
 };
-
-// What the operator calls the app; `build` may be null.
-std::string name_of(const config::App& wanted, const KeptBuild& build);
 
 // Whether it is the same app but for its settings.
 bool is_same(const config::App& one, const config::App& other);
@@ -56,6 +53,7 @@ struct Reload {
   struct App {
     Served next;
     KeptBuild old;  // that serves now; null: none
+    std::string old_name;
     std::uint64_t old_generation = 0;
     bool replaces = false;
     bool alone = false;  // the old generation ends before the new one starts

@@ -6,6 +6,7 @@
 
 #include "app/loader.hpp"
 #include "core/log.hpp"
+#include "supervisor/names.hpp"
 #include "supervisor/supervisor.hpp"
 
 // What a reload is to change, and the builds for it.
@@ -45,11 +46,6 @@ std::string loss(const app::Build& old, const app::Build& next, const std::strin
 
 }  // namespace
 
-std::string name_of(const config::App& wanted, const KeptBuild& build) {
-  if (build != nullptr) return app::name_of(wanted, build->inspection);
-  return wanted.name.empty() ? wanted.file.stem().string() : wanted.name;
-}
-
 bool is_same(const config::App& one, const config::App& other) {
   return one.file.lexically_normal() == other.file.lexically_normal() && one.mount == other.mount &&
          one.name == other.name && one.body == other.body && one.overrun == other.overrun;
@@ -84,6 +80,7 @@ std::string Supervisor::plan_reload() {
     if (served != served_.end()) {
       next.next = *served;
       next.old = served->build;
+      next.old_name = served->name;
       next.old_generation = served->generation;
     }
     next.next.wanted = wanted;
@@ -181,9 +178,13 @@ std::string Supervisor::still_quarantined(const Reload::App& app) const {
 void Supervisor::on_build() {
   if (--reload_->building != 0) return;
   if (stage_ != Stage::serving) reload_->faults.push_back("the server is stopping");
+  std::vector<Served*> all;
+  for (Reload::App& app : reload_->apps) all.push_back(&app.next);
+  if (std::string fault = give_names(all); !fault.empty()) {
+    reload_->faults.push_back(std::move(fault));
+  }
   for (Reload::App& app : reload_->apps) {
     if (!app.replaces || app.next.build == nullptr) continue;
-    app.next.name = name_of(app.next.wanted, app.next.build);
     app.next.generation = next_generation(app.next.wanted);
     if (app.old == nullptr) {
       if (std::string twice = runs_twice(app); !twice.empty()) {

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 #include <sonicorn/context.h>
 
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -104,19 +103,6 @@ void Supervisor::commit(const std::string& app, Done done) {
                    .build_id = {}});
   }
   done(found ? "" : no_such_app(app));
-}
-
-// The operator's commands know apps by their names.
-void Supervisor::warn_of_namesakes() const {
-  std::map<std::string, const Served*> named;
-  for (const Served& served : served_) {
-    const auto [first, is_new] = named.emplace(served.name, &served);
-    if (is_new) continue;
-    log::warning(
-        "the apps at {} and {} are both named {}, so commands that name it mean both or the first; "
-        "give each a name of its own (name = \"...\")",
-        first->second->wanted.mount, served.wanted.mount, served.name);
-  }
 }
 
 // "no app is named nope; there are hello and todo".

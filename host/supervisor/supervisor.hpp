@@ -145,7 +145,6 @@ class Supervisor final : public Control {
   void on_probation_failed(const std::string& app, const std::string& why);
   bool is_served(const std::string& app, std::uint64_t generation) const;
   std::string no_such_app(const std::string& app) const;
-  void warn_of_namesakes() const;
 
   // workers.cpp: the workers
   enum class Place { current, successor };

@@ -237,6 +237,32 @@ TEST_SUITE("containment") {
     CHECK(ask(server.tcp(), get("/bad/")).body == "well");
   }
 
+  TEST_CASE("of one file at two mounts, the one that crashes is quarantined") {
+    const TemporaryFolder folder;
+    const string control = (folder / "control").string();
+    Server server({.toml = "[workers]\ncrashes = 2\ncrash_time = 600\nbackoff = 0.001\n" +
+                           app_entry("/one", "crashes_inline") +
+                           app_entry("/two", "crashes_inline"),
+                   .arguments = {"--control", control}});
+    CHECK(logs(server, {"the app at /two is named", "-2, for the one at /one is", "name = "}));
+    for (int i = 0; i < 3; ++i) {
+      CHECK(eventually([&] { return ask(server.tcp(), get("/two/")).body == "well"; }));
+      CHECK_THROWS(ask(server.tcp(), get("/two/segv")));
+    }
+    CHECK(eventually([&] { return ask(server.tcp(), get("/two/")).status == 503; }));
+    CHECK(ask(server.tcp(), get("/one/")).body == "well");
+    // Also after a reload of the first, each is who it was.
+    const nlohmann::json before = nlohmann::json::parse(
+        run_sonicorn({"apps", "--json", "--control", control}).output);
+    REQUIRE(before.size() == 2);
+    const string first = before[0]["name"];
+    CHECK(before[1]["name"] == first + "-2");
+    CHECK(run_sonicorn({"reload", first, "--force", "--control", control}).ending.status == 0);
+    CHECK(run_sonicorn({"unquarantine", first + "-2", "--control", control}).ending.status == 0);
+    CHECK(ask(server.tcp(), get("/two/")).body == "well");
+    CHECK(ask(server.tcp(), get("/one/")).body == "well");
+  }
+
   TEST_CASE("an app that crashes when it starts again is quarantined, and the others go on") {
     const Contract contract;
     const string entry = contract.app("/bad", "contract_all", "bad");

@@ -303,6 +303,14 @@ TEST_CASE("the same file may be mounted twice, but not on the same mount") {
   CHECK(error.find("see etc/app.toml:1") != std::string::npos);
 }
 
+TEST_CASE("no two apps may be given one name") {
+  const std::string one = "[[app]]\nfile = \"a.so\"\nname = \"x\"\n";
+  const std::string error =
+      only_error(one + "[[app]]\nfile = \"b.so\"\nname = \"x\"\n", "config.duplicate_name");
+  CHECK(error.starts_with("etc/app.toml:4:1: app.name is \"x\" here and at etc/app.toml:1; "));
+  CHECK(read(one + "[[app]]\nfile = \"b.so\"\nname = \"y\"\n").errors.empty());
+}
+
 TEST_CASE("all errors are reported, in the order of the text") {
   const Outcome outcome = read("threads = 0\nbogus = 1\nbind = \"x\"\n[limits]\nbody = 1.5");
   REQUIRE(outcome.errors.size() == 4);
