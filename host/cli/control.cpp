@@ -95,7 +95,9 @@ void show_workers(const Json& workers) {
 }
 
 std::string state_of(const Json& app) {
+  if (app.value("refused", false)) return "refused";
   if (app.value("quarantined", false)) return "quarantined";
+  if (app.value("workers", Json::array()).empty()) return "starting";
   if (!app.value("serving", false)) return "drained";
   if (!app.value("healthy", true)) return "unhealthy";
   if (!app.value("ready", false)) return "not ready";

@@ -48,43 +48,39 @@ struct Line {
 
 }  // namespace
 
-Json merge_apps(std::span<const Said> said, const Quarantine& quarantine) {
-  Json all = Json::array();
-  const auto find = [&all](const std::string& name) -> Json* {
-    const auto found =
-        std::find_if(all.begin(), all.end(), [&](const Json& app) { return app["name"] == name; });
-    return found == all.end() ? nullptr : &*found;
-  };
+Json merge_apps(Json apps, std::span<const Said> said, const Quarantine& quarantine) {
+  for (Json& app : apps) {
+    for (const char* const key : kSums) app[key] = 0;
+    for (const char* const key : kAlls) app[key] = false;
+    app["workers"] = Json::array();
+  }
   for (const Said& each : said) {
     for (const Json& report : each.json) {
       if (!report.is_object() || !report.contains("name")) continue;
-      Json* app = find(report["name"]);
-      if (app == nullptr) {
-        all.push_back(report);
-        app = &all.back();
-        (*app)["workers"] = Json::array();
-      } else {
-        for (const char* const key : kSums) {
-          (*app)[key] = app->value(key, std::uint64_t{0}) + report.value(key, std::uint64_t{0});
-        }
-        for (const char* const key : kAlls) {
-          (*app)[key] = app->value(key, false) && report.value(key, false);
-        }
+      const auto app = std::find_if(apps.begin(), apps.end(),
+                                    [&](const Json& one) { return one["name"] == report["name"]; });
+      // It was told to leave a moment ago.
+      if (app == apps.end()) continue;
+      const Json before = *app;
+      const bool is_first = before["workers"].empty();
+      if (is_first) app->update(report);
+      for (const char* const key : kSums) {
+        (*app)[key] = before[key].get<std::uint64_t>() + report.value(key, std::uint64_t{0});
+      }
+      for (const char* const key : kAlls) {
+        (*app)[key] = (is_first || before[key].get<bool>()) && report.value(key, false);
       }
       add_worker(*app, report, each);
     }
   }
-  for (const std::string& name : quarantine.names()) {
-    if (find(name) == nullptr) all.push_back({{"name", name}, {"workers", Json::array()}});
-  }
-  for (Json& app : all) {
+  for (Json& app : apps) {
     const std::string name = app["name"];
     const auto total = quarantine.totals().find(name);
     app["crashes"] = total == quarantine.totals().end() ? 0 : total->second;
     app["quarantined"] = quarantine.names().count(name) != 0;
     if (app["quarantined"]) app["serving"] = app["ready"] = false;
   }
-  return all;
+  return apps;
 }
 
 std::string merge_metrics(std::span<const Said> said) {

@@ -18,11 +18,12 @@ struct Said {
   nlohmann::json json;  // its reports of apps, or a string with its metrics
 };
 
-// One object an app: what the first worker says of it, with what can be added up added up
-// ("requests", "errors", "in_flight", "pool_calls"), what all must be only true when all are
-// ("ready", "healthy", "serving"), and "workers" with what each says. "crashes" and "quarantined"
-// are the supervisor's.
-nlohmann::json merge_apps(std::span<const Said> said, const Quarantine& quarantine);
+// `apps`, one object each with its "name", completed with what workers say of them: what the first
+// says, with what can be added up added up ("requests", "errors", "in_flight", "pool_calls"), what
+// all must be only true when all are ("ready", "healthy", "serving"; false where no worker has the
+// app), and "workers" with what each says. "crashes" and "quarantined" are the supervisor's.
+nlohmann::json merge_apps(nlohmann::json apps, std::span<const Said> said,
+                          const Quarantine& quarantine);
 
 // The sum of Prometheus texts, sample by sample; help and type of each family once.
 std::string merge_metrics(std::span<const Said> said);

@@ -6,6 +6,8 @@
 #include <memory>
 #include <utility>
 
+#include "app/loader.hpp"
+#include "app/manifest.hpp"
 #include "app/unloading.hpp"
 #include "core/log.hpp"
 #include "core/version.hpp"
@@ -37,6 +39,46 @@ const char* name_of(WorkerProcess::State state) {
 
 double seconds_since(std::chrono::steady_clock::time_point then) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
+}
+
+// What the app asked for in its manifest and what it was told.
+Json negotiated(const std::vector<std::string>& wanted, const app::Offer& offer) {
+  Json answers = Json::object();
+  for (const std::string& id : wanted) {
+    answers[id] = offer.has(id) ? "offered" : offer.is_withheld(id) ? "withheld" : "not offered";
+  }
+  return answers;
+}
+
+// What is known of an app without asking a worker.
+Json facts_of(const Served& served, const app::Offer& offer) {
+  Json facts = {{"name", served.name},
+                {"file", served.wanted.file.string()},
+                {"mount", served.wanted.mount},
+                {"refused", served.build == nullptr}};
+  if (served.build == nullptr) return facts;
+  const app::Inspection& inspection = served.build->inspection;
+  Json attributes = Json::array();
+  for (std::size_t i = 0; i < app::kAttributeCount; ++i) {
+    const auto attribute = static_cast<app::Attribute>(i);
+    if (inspection.attributes.has(attribute)) attributes.push_back(app::name_of(attribute));
+  }
+  const std::string pin = app::predicted_pin(inspection);
+  facts.update({{"version", inspection.version},
+                {"abi", inspection.abi},
+                {"build_id", inspection.build_id},
+                {"generation", served.generation},
+                {"attributes", attributes},
+                {"requires", negotiated(inspection.requires_, offer)},
+                {"uses", negotiated(inspection.uses, offer)},
+                {"threads", app::name_of(inspection.threads)},
+                {"blocking", inspection.blocking},
+                {"overlap", app::name_of(inspection.overlap)},
+                {"state_schema", inspection.state_schema},
+                {"on_probation", served.on_probation},
+                {"unloadable", pin.empty()}});
+  if (!pin.empty()) facts["pinned_by"] = pin;
+  return facts;
 }
 
 std::uint64_t sum(const Json& apps, const char* key) {
@@ -159,21 +201,15 @@ void Supervisor::workers(std::function<void(Json)> done) {
 void Supervisor::apps(std::function<void(Json)> done) {
   ask_all("apps", Json::object(), {},
           [this, done = std::move(done)](const std::vector<Said>& said) {
-            Json apps = merge_apps(said, quarantine_);
-            for (Json& app : apps) {
-              const auto retired = retired_.find(app.value("name", std::string()));
-              app["retired"] = retired != retired_.end() ? Json(retired->second) : Json::array();
-              for (const Served& served : served_) {
-                if (served.name != app.value("name", std::string())) continue;
-                app["on_probation"] = served.on_probation;
-                if (served.build != nullptr) {
-                  const std::string pin = app::predicted_pin(served.build->inspection);
-                  app["unloadable"] = pin.empty();
-                  if (!pin.empty()) app["pinned_by"] = pin;
-                }
-              }
+            const app::Offer offer = app::offer_of(config_);
+            Json apps = Json::array();
+            for (const Served& served : served_) {
+              apps.push_back(facts_of(served, offer));
+              const auto retired = retired_.find(served.name);
+              apps.back()["retired"] =
+                  retired != retired_.end() ? Json(retired->second) : Json::array();
             }
-            done(std::move(apps));
+            done(merge_apps(std::move(apps), said, quarantine_));
           });
 }
 

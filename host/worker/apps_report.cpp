@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "app/manifest.hpp"
 #include "core/log.hpp"
 #include "worker/apps.hpp"
 
@@ -19,38 +18,11 @@ using Json = nlohmann::json;
 // For the watchdog to give up a call that is overdue.
 constexpr std::chrono::seconds kAfterDeadline{2};
 
-// What the app asked for in its manifest and what it was told.
-Json negotiated(const std::vector<std::string>& wanted, const app::Offer& offer) {
-  Json answers = Json::object();
-  for (const std::string& id : wanted) {
-    answers[id] = offer.has(id) ? "offered" : offer.is_withheld(id) ? "withheld" : "not offered";
-  }
-  return answers;
-}
-
-Json report_of(const app::App& app, const app::Offer& offer) {
-  const app::Inspection& inspection = app.inspection();
+Json report_of(const app::App& app) {
   const app::Generation& generation = app.current();
-  Json attributes = Json::array();
-  for (std::size_t i = 0; i < app::kAttributeCount; ++i) {
-    const auto attribute = static_cast<app::Attribute>(i);
-    if (inspection.attributes.has(attribute)) attributes.push_back(app::name_of(attribute));
-  }
   return {
       {"name", app.name()},
-      {"file", app.file().string()},
-      {"mount", app.mount().empty() ? "/" : app.mount()},
-      {"version", inspection.version},
-      {"abi", inspection.abi},
-      {"build_id", inspection.build_id},
       {"generation", generation.traits().number},
-      {"attributes", attributes},
-      {"requires", negotiated(inspection.requires_, offer)},
-      {"uses", negotiated(inspection.uses, offer)},
-      {"threads", app::name_of(inspection.threads)},
-      {"blocking", inspection.blocking},
-      {"overlap", app::name_of(inspection.overlap)},
-      {"state_schema", inspection.state_schema},
       {"ready", app.is_ready()},
       {"healthy", app.is_healthy()},
       {"serving", app.serving() != nullptr},
@@ -152,7 +124,7 @@ Json Apps::numbers(const std::function<std::size_t(const app::Generation&)>& run
 
 void Apps::describe(std::function<void(Json reports)> done) {
   Json reports = Json::array();
-  for (const app::App* const app : started_) reports.push_back(report_of(*app, services_.offer));
+  for (const app::App* const app : started_) reports.push_back(report_of(*app));
   if (started_.empty()) return done(std::move(reports));
   const auto answers = std::make_shared<Answers>(std::move(reports), io_, std::move(done));
   answers->deadline().expires_after(config_.lifecycle.call_time + kAfterDeadline);

@@ -231,6 +231,7 @@ TEST_SUITE("containment") {
     CHECK(ask(server.tcp(), get("/")).status == 200);
     CHECK(run_sonicorn({"status", "--control", control}).output.find("in quarantine: bad") !=
           string::npos);
+    CHECK(run_sonicorn({"apps", "--control", control}).output.find("/bad") != string::npos);
     CHECK(run_sonicorn({"unquarantine", "good", "--control", control}).ending.status == 1);
     const Outcome freed = run_sonicorn({"unquarantine", "bad", "--control", control});
     CHECK(freed.ending.status == 0);
@@ -252,8 +253,8 @@ TEST_SUITE("containment") {
     CHECK(eventually([&] { return ask(server.tcp(), get("/two/")).status == 503; }));
     CHECK(ask(server.tcp(), get("/one/")).body == "well");
     // Also after a reload of the first, each is who it was.
-    const nlohmann::json before = nlohmann::json::parse(
-        run_sonicorn({"apps", "--json", "--control", control}).output);
+    const nlohmann::json before =
+        nlohmann::json::parse(run_sonicorn({"apps", "--json", "--control", control}).output);
     REQUIRE(before.size() == 2);
     const string first = before[0]["name"];
     CHECK(before[1]["name"] == first + "-2");

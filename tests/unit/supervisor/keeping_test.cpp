@@ -62,15 +62,16 @@ TEST_SUITE("supervisor.keeping") {
   TEST_CASE("what workers say of one app is added up, and what all must be is what all are") {
     Quarantine quarantine{config::Workers{.crashes = 0}};
     quarantine.note("gone", Quarantine::Clock::now());
-    const Json one = {{"name", "a"},     {"requests", 3},   {"errors", 1},
-                      {"in_flight", 1},  {"ready", true},   {"healthy", true},
-                      {"serving", true}, {"generation", 1}, {"mount", "/a"}};
+    const Json one = {{"name", "a"},   {"requests", 3},   {"errors", 1},     {"in_flight", 1},
+                      {"ready", true}, {"healthy", true}, {"serving", true}, {"generation", 1}};
     Json two = one;
     two["requests"] = 4;
     two["healthy"] = false;
     const std::vector<Said> all{said(0, Json::array({one})), said(1, Json::array({two})),
                                 said(2, nullptr)};
-    const Json apps = merge_apps(all, quarantine);
+    const Json known = {{{"name", "a"}, {"mount", "/a"}, {"generation", 2}},
+                        {{"name", "gone"}, {"mount", "/gone"}}};
+    const Json apps = merge_apps(known, all, quarantine);
     REQUIRE(apps.size() == 2);
     CHECK(apps[0]["name"] == "a");
     CHECK(apps[0]["mount"] == "/a");
@@ -83,7 +84,11 @@ TEST_SUITE("supervisor.keeping") {
     REQUIRE(apps[0]["workers"].size() == 2);
     CHECK(apps[0]["workers"][1]["pid"] == 1001);
     CHECK(apps[0]["workers"][1]["requests"] == 4);
+    CHECK(apps[0]["generation"] == 1);
     CHECK(apps[1]["name"] == "gone");
+    CHECK(apps[1]["mount"] == "/gone");
+    CHECK(apps[1]["requests"] == 0);
+    CHECK(apps[1]["workers"].empty());
     CHECK(apps[1]["quarantined"] == true);
     CHECK(apps[1]["serving"] == false);
     CHECK(apps[1]["crashes"] == 1);
