@@ -1,5 +1,7 @@
 #include "app/generation.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -106,18 +108,44 @@ Generation::~Generation() {
 }
 
 Unloading Generation::retire(std::unique_ptr<Generation> generation) {
+  Services& services = generation->services_;
+  const Traits traits = generation->traits_;
+  const std::uint64_t event =
+      services.begin_event(traits.name, traits.number, traits.build_id, "unload");
+  Unloading unloading = unload(std::move(generation), traits, services);
+  services.end_event(event, unloading.gone ? "ok" : "pinned: " + unloading.cause);
+  return unloading;
+}
+
+Unloading Generation::unload(std::unique_ptr<Generation> generation, const Traits& traits,
+                             Services& services) {
   const std::filesystem::path file = generation->module_.path();
   const std::vector<core::AddressRange> code = generation->module_.code();
-  if (std::string why = reason_to_keep(code, generation->traits_.threads_before); !why.empty()) {
+  if (std::string why = reason_to_keep(code, traits.threads_before); !why.empty()) {
     // Its lifecycle thread waits on; the code must stay.
     [[maybe_unused]] const Generation* const kept = generation.release();
     return {false, std::move(why)};
   }
-  const std::string pinned_by = generation->traits_.pinned_by;
+  // Static destructors of the app run on this thread.
+  const core::PlaceHere here({traits.name, traits.build_id, traits.number, "its unloading"});
+  const auto begun = Clock::now();
+  const std::uint64_t watched = services.watchdog.watch({.app = traits.name,
+                                                         .attribute = "its unloading",
+                                                         .generation = traits.number,
+                                                         .thread = ::gettid(),
+                                                         .begun = begun,
+                                                         .limit = services.limits.call_time,
+                                                         .policy = traits.overrun,
+                                                         .abandon = [] {}});
   generation.reset();
+  if (services.watchdog.unwatch(watched)) {
+    core::log::warning("app {}: its unloading returned after {:.1f} s", traits.name,
+                       seconds(Clock::now() - begun));
+  }
   if (!is_loaded(file)) return {true, {}};
-  return {false, pinned_by.empty() ? "thread_local objects of it wait for the end of their threads"
-                                   : pinned_by};
+  return {false, traits.pinned_by.empty()
+                     ? "thread_local objects of it wait for the end of their threads"
+                     : traits.pinned_by};
 }
 
 // Runs on the lifecycle thread, and blocks it as long as the app does.

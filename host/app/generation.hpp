@@ -78,7 +78,7 @@ class Generation final : private AppServices {
   // and it was shut down or never started.
   ~Generation();
   // Destroys it, and says what became of its code, which is kept where its unload would be a crash.
-  // REQUIRES as above.
+  // Runs static destructors of the app, which may take their time. REQUIRES as above.
   static Unloading retire(std::unique_ptr<Generation> generation);
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
@@ -179,6 +179,8 @@ class Generation final : private AppServices {
   void leave_pool_call() { pool_calls_.fetch_sub(1, std::memory_order_release); }
 
  private:
+  static Unloading unload(std::unique_ptr<Generation> generation, const Traits& traits,
+                          Services& services);
   enum class Joined { no, accepted, refused };
   // Each I/O thread counts its own requests, the others theirs together.
   struct alignas(64) Count {

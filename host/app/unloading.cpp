@@ -12,7 +12,6 @@
 #include <chrono>
 #include <csignal>
 #include <fstream>
-#include <set>
 #include <system_error>
 #include <vector>
 
@@ -42,18 +41,6 @@ bool holds(std::span<const core::AddressRange> code, std::uintptr_t address) {
   });
 }
 
-// The objects that the code is of, by their names without folder, as frames have them.
-std::set<std::string> objects_of(std::span<const core::AddressRange> code) {
-  std::set<std::string> names;
-  for (const core::AddressRange& range : code) {
-    Dl_info info{};
-    if (::dladdr(reinterpret_cast<const void*>(range.begin), &info) != 0) {
-      names.insert(fs::path(info.dli_fname).filename().string());
-    }
-  }
-  return names;
-}
-
 std::string name_of_thread(pid_t thread) {
   std::ifstream file(fmt::format("/proc/self/task/{}/comm", thread));
   std::string name;
@@ -73,12 +60,12 @@ bool can_be_judged(const std::vector<core::Frame>& frames) {
 }
 
 // Empty when its stack shows that it runs none of the code.
-std::string fault_of_thread(pid_t thread, const std::set<std::string>& objects) {
+std::string fault_of_thread(pid_t thread, std::span<const core::AddressRange> code) {
   const std::string name = name_of_thread(thread);
   if (name.empty()) return {};  // it has ended
   const auto frames = core::backtrace_of(thread, kPatience);
   if (!frames && name_of_thread(thread).empty()) return {};
-  const auto runs = [&](const core::Frame& frame) { return objects.contains(frame.file); };
+  const auto runs = [&](const core::Frame& frame) { return holds(code, frame.address); };
   if (frames && std::any_of(frames->begin(), frames->end(), runs)) {
     return fmt::format("the thread {} runs its code", name);
   }
@@ -136,12 +123,11 @@ std::string reason_to_keep(std::span<const core::AddressRange> code, const Threa
     }
   }
   if (has_key(code)) return "a pthread key has a destructor in its code";
-  const std::set<std::string> objects = objects_of(code);
   for (const auto& [thread, birth] : threads_of_process()) {
     const auto known = before.find(thread);
     if ((known != before.end() && known->second == birth) || core::is_own_thread(thread, birth))
       continue;
-    if (std::string fault = fault_of_thread(thread, objects); !fault.empty()) return fault;
+    if (std::string fault = fault_of_thread(thread, code); !fault.empty()) return fault;
   }
   return {};
 }

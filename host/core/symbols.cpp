@@ -101,6 +101,7 @@ Symbols::Symbols(Symbols&& other) noexcept
 Frame Symbols::frame_at(std::uintptr_t code) const {
   Frame frame;
   frame.offset = code;
+  frame.address = code;
   Dwfl_Module* const module = dwfl_ != nullptr ? ::dwfl_addrmodule(dwfl_, code) : nullptr;
   if (module == nullptr) return frame;
   Dwarf_Addr start = 0;

@@ -86,13 +86,19 @@ void Supervisor::on_current_ended(Slot& slot, std::unique_ptr<WorkerProcess> wor
   // Whom the kernel told of a connection that the dead one did not take, may look for it now.
   each_worker([](WorkerProcess& other) { other.send(message::kLook); });
   slot.lived = Clock::now() - worker->started();
-  if (slot.successor == nullptr && !slot.spawning) start_again(slot);
+  if (slot.successor != nullptr || slot.spawning) return;
+  start_again(slot);
+  // It was the one to come up for another that had died.
+  if (is_replacing(slot.index)) {
+    replaced(fmt::format("worker {} did not come up; the log says why", slot.index));
+  }
 }
 
 void Supervisor::on_successor_ended(Slot& slot, std::unique_ptr<WorkerProcess> worker,
                                     const WorkerProcess::End& end) {
   if (stage_ == Stage::stopping) return on_leaver_ended(std::move(worker), end);
-  note_death(*worker, end);
+  // While another one serves in its place, nothing that is served has ended a worker.
+  note_death(*worker, end, slot.current == nullptr);
   slot.lived = {};
   if (slot.current == nullptr) {
     start_again(slot);

@@ -48,11 +48,13 @@ void Supervisor::watch_files() {
 }
 
 void Supervisor::on_file_changed(const std::filesystem::path& file) {
+  std::vector<std::string> apps;
   for (const Served& served : served_) {
-    if (served.wanted.file != file) continue;
-    log::info("app {}: {} has changed", served.name, file.string());
-    return wish(
-        {.only = served.name, .reason = SONICORN_REASON_FILE_CHANGED, .message = {}, .done = {}});
+    if (served.wanted.file == file) apps.push_back(served.name);
+  }
+  for (const std::string& app : apps) {
+    log::info("app {}: {} has changed", app, file.string());
+    wish({.only = app, .reason = SONICORN_REASON_FILE_CHANGED, .message = {}, .done = {}});
   }
 }
 

@@ -115,6 +115,8 @@ void Supervisor::watch_limits() {
 }
 
 void Supervisor::check_limits(Slot& slot) {
+  // The last successor did not come up, and the next one waits.
+  if (Clock::now() < slot.timer.expiry()) return;
   const config::Workers& limits = config_.workers;
   const WorkerProcess& worker = *slot.current;
   const auto wish = [this, index = slot.index](std::string why) {

@@ -25,6 +25,8 @@ namespace {
 constexpr std::chrono::milliseconds kLastMessages{100};
 // Between its last word and its end, unless it was told to end.
 constexpr std::chrono::milliseconds kSilence{1'000};
+// The same when it has said that it ends: static destructors run.
+constexpr std::chrono::milliseconds kLeaving{5'000};
 constexpr std::size_t kMostLastWords = 256 * 1024;
 
 // Closes what is not handed on.
@@ -96,7 +98,8 @@ WorkerProcess::WorkerProcess(boost::asio::io_context& io, process::Children& chi
       events_(std::move(events)),
       channel_(io, channel),
       report_(report),
-      kill_timer_(io) {}
+      kill_timer_(io),
+      end_timer_(io) {}
 
 WorkerProcess::~WorkerProcess() {
   if (pid_ > 0 && !gone_) {
@@ -197,8 +200,8 @@ void WorkerProcess::on_end(int wait_status) {
   end_ = End{wait_status, read_last_words()};
   if (silent_) return tell_end();
   // What it said before it ended is heard first. A process that an app forked may hold the channel.
-  kill_timer_.expires_after(kLastMessages);
-  kill_timer_.async_wait([this](const boost::system::error_code& error) {
+  end_timer_.expires_after(kLastMessages);
+  end_timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error) tell_end();
   });
 }
@@ -206,21 +209,24 @@ void WorkerProcess::on_end(int wait_status) {
 void WorkerProcess::on_silence() {
   silent_ = true;
   if (end_) return tell_end();
-  if (state_ == State::stopping || ends_by_itself_) return;
-  // Nobody could tell it anything any more: an app has closed what is not its own.
-  kill_timer_.expires_after(kSilence);
+  if (state_ == State::stopping) return;
+  // Nobody could tell it anything any more.
+  kill_timer_.expires_after(ends_by_itself_ ? kLeaving : kSilence);
   kill_timer_.async_wait([this](const boost::system::error_code& error) {
     if (error || gone_) return;
-    core::log::error(
-        "worker {} (pid {}) has closed its channel to the supervisor, as an app does that closes "
-        "descriptors it did not open; it is killed",
-        index_, pid_);
+    core::log::error("worker {} (pid {}) {}; it is killed", index_, pid_,
+                     ends_by_itself_
+                         ? "has said that it ends and does not: a static destructor or a handler "
+                           "of atexit() of an app may hang"
+                         : "has closed its channel to the supervisor, as an app does that closes "
+                           "descriptors it did not open");
     kill();
   });
 }
 
 void WorkerProcess::tell_end() {
   kill_timer_.cancel();
+  end_timer_.cancel();
   ended_ = true;
   if (const auto report = core::parse_crash_report(end_->last_words)) {
     epitaph_ = core::summary(*report);

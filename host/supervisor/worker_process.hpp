@@ -123,10 +123,11 @@ class WorkerProcess {
   process::Channel channel_;
   int report_;
   boost::asio::steady_timer kill_timer_;
-  bool gone_ = false;            // the process has ended
-  bool silent_ = false;          // its channel has
-  bool ends_by_itself_ = false;  // it said so
-  bool ended_ = false;           // both, and that is told
+  boost::asio::steady_timer end_timer_;  // for its last messages
+  bool gone_ = false;                    // the process has ended
+  bool silent_ = false;                  // its channel has
+  bool ends_by_itself_ = false;          // it said so
+  bool ended_ = false;                   // both, and that is told
   std::optional<End> end_;
   std::string why_not_ready_ = "the server is starting";
   bool pulse_asked_ = false;

@@ -193,8 +193,9 @@ void Supervisor::on_prepared(WorkerProcess& worker) {
     return;
   }
   if (stage_ != Stage::starting) return;
+  // One may have died since all were, and another be there now.
   for (const auto& slot : slots_) {
-    if (slot->current == nullptr || slot->current->state() != WorkerProcess::State::prepared)
+    if (slot->current == nullptr || slot->current->state() == WorkerProcess::State::starting)
       return;
   }
   for (worker::ListeningSocket& socket : sockets_) {
@@ -204,7 +205,9 @@ void Supervisor::on_prepared(WorkerProcess& worker) {
       return begin_stop(SONICORN_REASON_START_FAILED, 0, {});
     }
   }
-  for (const auto& slot : slots_) admit(*slot->current);
+  for (const auto& slot : slots_) {
+    if (slot->current->state() == WorkerProcess::State::prepared) admit(*slot->current);
+  }
 }
 
 // A server that has been drained of an app serves without it.

@@ -313,10 +313,10 @@ void Apps::drain_one(const std::string& name, const app::Occasion& why,
   traffic_.when_left(app->current(), one_done);
   app->current().drain(
       why,
-      [app](const app::Outcome& outcome) {
+      // On another thread, when another generation may be the current one, or none.
+      [name, generation = app->current().traits().number](const app::Outcome& outcome) {
         if (outcome.result < 0 || outcome.overdue) {
-          log::error("app {}: drain {}", app->name(),
-                     text_of(app->current().traits().number, outcome));
+          log::error("app {}: drain {}", name, text_of(generation, outcome));
         }
       },
       [this, one_done] { asio::post(io_, one_done); });

@@ -104,12 +104,15 @@ class Apps {
 
   // Every generation that has not ended. For use at once.
   std::vector<app::Generation*> generations() const;
-  // Ends those for which `is_free` holds, and calls `done` when each has ended.
+  // Ends those for which `is_free` holds, and calls `done` when each has ended, and what was being
+  // unloaded is.
   void shut_down(const app::Occasion& why,
                  const std::function<bool(const app::Generation&)>& is_free,
                  std::function<void()> done);
   // Those whose shutdown has not returned.
   const std::vector<app::Generation*>& ending() const { return ending_; }
+  // The apps whose code is being unloaded: their static destructors run.
+  std::vector<std::string> unloading() const;
   // Waits on only for those whose policy of an overrun is to wait; the result are the others.
   std::vector<app::Generation*> give_up_ending();
   // Whether an app failed to end, or runs code that cannot be waited for.
@@ -132,6 +135,9 @@ class Apps {
 
  private:
   struct Retiring;
+  struct Unloading;
+
+  bool all_ended() const { return ending_.empty() && unloading_.empty(); }
 
   bool load_one(const Wanted& wanted);
   bool is_quarantined(const config::App& wanted, const app::Inspection& inspection);
@@ -143,6 +149,8 @@ class Apps {
   void on_health(const std::string& name, std::uint64_t generation, const app::Outcome& outcome);
   void route();
   void end_retiring(const std::shared_ptr<Retiring>& retiring);
+  void unload(const std::shared_ptr<Retiring>& retiring);
+  void on_unloaded(const std::shared_ptr<Unloading>& unloading, const app::Unloading& how);
 
   config::Config config_;
   app::Services& services_;
@@ -162,6 +170,8 @@ class Apps {
   std::vector<std::unique_ptr<app::Generation>> kept_;  // that never served, or are stuck
   std::vector<const app::Generation*> asked_;           // whose health has not returned
   std::vector<app::Generation*> ending_;
+  std::vector<std::shared_ptr<Unloading>> unloading_;
+  std::function<void()> all_ended_;
   std::atomic<const app::App*> starting_{nullptr};
   std::unique_ptr<routing::Router> router_ = std::make_unique<routing::Router>();
   std::atomic<const routing::Router*> current_router_{router_.get()};

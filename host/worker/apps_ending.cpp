@@ -2,10 +2,12 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <thread>
 #include <utility>
 
 #include "app/loader.hpp"
 #include "core/log.hpp"
+#include "core/own_thread.hpp"
 #include "worker/apps.hpp"
 
 // How generations of apps come to their end: replaced by another, or with the process.
@@ -23,6 +25,15 @@ struct Apps::Retiring {
   bool left = false;
   bool ending = false;                           // its shutdown was called, or others see to that
   std::unique_ptr<asio::steady_timer> deadline;  // of its drain
+};
+
+// A generation whose code is being unloaded, on a thread of its own: the static destructors of the
+// app take as long as they take.
+struct Apps::Unloading {
+  std::string name;
+  std::uint64_t number = 0;
+  std::function<void(app::Unloading)> done;
+  std::thread thread;
 };
 
 void Apps::route() {
@@ -63,6 +74,7 @@ void Apps::keep(std::unique_ptr<app::Generation> generation) {
 
 void Apps::retire(std::unique_ptr<app::Generation> generation, const app::Occasion& why,
                   std::function<void(app::Unloading)> done) {
+  if (ended_) return keep(std::move(generation));  // it ends, or has ended, with all others
   const auto retiring = std::make_shared<Retiring>();
   retiring->generation = std::move(generation);
   retiring->why = why;
@@ -120,15 +132,36 @@ void Apps::end_retiring(const std::shared_ptr<Retiring>& retiring) {
         log::warning("app {}: generation {} is pinned: {}", name, number, unloading.cause);
         return retiring->done(unloading);
       }
-      const std::uint64_t event =
-          services_.begin_event(name, number, retiring->generation->traits().build_id, "unload");
-      const app::Unloading unloading = app::Generation::retire(std::move(retiring->generation));
-      services_.end_event(event, unloading.gone ? "ok" : "pinned: " + unloading.cause);
-      log::info("app {}: generation {} is {}{}", name, number,
-                unloading.gone ? "unloaded" : "pinned: ", unloading.gone ? "" : unloading.cause);
-      retiring->done(unloading);
+      unload(retiring);
     });
   });
+}
+
+void Apps::unload(const std::shared_ptr<Retiring>& retiring) {
+  const app::Generation::Traits& traits = retiring->generation->traits();
+  const auto unloading = std::make_shared<Unloading>(
+      Unloading{traits.name, traits.number, std::move(retiring->done), {}});
+  unloading_.push_back(unloading);
+  unloading->thread = core::start_own_thread(
+      [this, unloading, generation = std::move(retiring->generation)]() mutable {
+        const app::Unloading how = app::Generation::retire(std::move(generation));
+        asio::post(io_, [this, unloading, how] { on_unloaded(unloading, how); });
+      });
+}
+
+void Apps::on_unloaded(const std::shared_ptr<Unloading>& unloading, const app::Unloading& how) {
+  unloading->thread.join();
+  std::erase(unloading_, unloading);
+  log::info("app {}: generation {} is {}{}", unloading->name, unloading->number,
+            how.gone ? "unloaded" : "pinned: ", how.gone ? "" : how.cause);
+  unloading->done(how);
+  if (all_ended_ && all_ended()) std::exchange(all_ended_, nullptr)();
+}
+
+std::vector<std::string> Apps::unloading() const {
+  std::vector<std::string> names;
+  for (const auto& each : unloading_) names.push_back(each->name);
+  return names;
 }
 
 std::vector<app::Generation*> Apps::generations() const {
@@ -156,19 +189,21 @@ void Apps::shut_down(const app::Occasion& why,
   for (app::Generation* const each : generations()) {
     if (is_free(*each)) ending_.push_back(each);
   }
-  if (ending_.empty()) return done();
+  if (all_ended()) return done();
+  all_ended_ = std::move(done);
   for (app::Generation* const each : std::vector<app::Generation*>(ending_)) {
     const bool served = std::any_of(started_.begin(), started_.end(), [&](const app::App* app) {
       return app->has_generation() && &app->current() == each;
     });
-    each->shutdown(why, [this, each, served, done](const app::Outcome& outcome) {
-      asio::post(io_, [this, each, served, done, outcome] {
+    each->shutdown(why, [this, each, served](const app::Outcome& outcome) {
+      asio::post(io_, [this, each, served, outcome] {
         if (outcome.called && !outcome.overdue) {
           log::info("app {}: shut down", each->name());
         } else if (served && !outcome.overdue) {
           log::info("app {}: ended; it declares no shutdown", each->name());
         }
-        if (std::erase(ending_, each) != 0 && ending_.empty()) done();
+        std::erase(ending_, each);
+        if (all_ended_ && all_ended()) std::exchange(all_ended_, nullptr)();
       });
     });
   }
@@ -184,6 +219,7 @@ std::vector<app::Generation*> Apps::give_up_ending() {
 }
 
 bool Apps::any_stuck() const {
+  if (!unloading_.empty()) return true;
   const std::vector<app::Generation*> all = generations();
   return std::any_of(all.begin(), all.end(),
                      [](const app::Generation* each) { return each->is_stuck(); });

@@ -50,6 +50,7 @@ struct Replacement::Work {
   std::string settings_before;
   bool held = false;     // its requests wait; else it served none before
   bool emptied = false;  // the old generation has ended
+  bool stuck = false;    // or should have, but does not return from a call
   std::optional<app::SavedState> saved;
 };
 
@@ -94,21 +95,31 @@ void Replacement::run(std::function<std::string()> task, Done done) {
   });
 }
 
-// Waits for a lifecycle call, but not for longer than a limit, and not when nobody wants it any
-// more; `to_its_end`: then, too.
-template <class Call>
-app::Outcome Replacement::outcome_of(const Call& call, std::optional<milliseconds> limit,
-                                     bool to_its_end) {
+void Replacement::give_up() {
+  given_up_ = true;
+  if (interrupt_) std::exchange(interrupt_, nullptr)();
+}
+
+void Replacement::stop() {
+  stopping_ = true;
+  give_up();
+}
+
+// Waits for a lifecycle call, while `has_patience` says so.
+template <class Call, class Patience>
+app::Outcome Replacement::outcome_of(const Call& call, Patience has_patience) {
   const auto told = std::make_shared<std::promise<app::Outcome>>();
   call([told](app::Outcome outcome) { told->set_value(std::move(outcome)); });
   auto future = told->get_future();
-  const auto begun = Clock::now();
   while (future.wait_for(kLook) != std::future_status::ready) {
-    if ((given_up_ && !to_its_end) || (limit && Clock::now() - begun >= *limit)) {
-      return {.error = {}, .overdue = true, .called = true};
-    }
+    if (!has_patience()) return {.error = {}, .overdue = true, .called = true};
   }
   return future.get();
+}
+
+template <class Call>
+app::Outcome Replacement::outcome_of(const Call& call) {
+  return outcome_of(call, [this] { return !given_up_; });
 }
 
 void Replacement::prepare(Done done) {
@@ -233,6 +244,7 @@ void Replacement::when_alone(std::size_t next, Clock::time_point deadline, Done 
   while (next < works_.size() && !(works_[next]->existing != nullptr && works_[next]->part.alone)) {
     ++next;
   }
+  interrupt_ = nullptr;
   if (next == works_.size()) return run([this] { return exchange_all(); }, std::move(done));
   app::App& app = *works_[next]->existing;
   struct Wait {
@@ -240,6 +252,11 @@ void Replacement::when_alone(std::size_t next, Clock::time_point deadline, Done 
     asio::steady_timer timer;
   };
   const auto wait = std::make_shared<Wait>(Wait{false, asio::steady_timer(io_, deadline)});
+  interrupt_ = [this, wait, done] {
+    if (std::exchange(wait->over, true)) return;
+    wait->timer.cancel();
+    asio::post(io_, [done] { done("it is not wanted any more"); });
+  };
   app::Occasion why = why_;
   why.deadline = deadline;
   app.current().drain(
@@ -283,13 +300,18 @@ std::string Replacement::exchange_one(Work& work) {
   work.saved = std::move(*saved);
   app::Occasion why = why_;
   why.deadline = Clock::now() + app::kLeastShutdown;
-  // Until then no other generation may run. The call has its own deadline.
+  // Until then no other generation may run. Once begun, the call has its own deadline; until then
+  // the call before may be stuck.
+  const auto latest = why.deadline + kLateness;
   const app::Outcome shutdown =
-      outcome_of([&](auto done) { old.shutdown(why, std::move(done)); }, {}, true);
+      outcome_of([&](auto done) { old.shutdown(why, std::move(done)); },
+                 [&] { return old.has_ended() || (!given_up_ && Clock::now() < latest); });
   work.emptied = true;
   if (shutdown.overdue) {
-    return fmt::format("app {}: shutdown of generation {} did not return in its time", old.name(),
-                       old.traits().number);
+    work.stuck = true;
+    return fmt::format("app {}: shutdown of generation {} {}", old.name(), old.traits().number,
+                       old.has_ended() ? "did not return in its time"
+                                       : "could not be called, for the call before did not return");
   }
   return bring_up(*work.candidate, work);
 }
@@ -355,7 +377,7 @@ void Replacement::drop(Done done) {
         std::string fault;
         for (const auto& work : works_) {
           if (work->emptied) {
-            std::string gone = return_to_spare(*work);
+            std::string gone = work->stuck ? leave_stuck(*work) : return_to_spare(*work);
             if (fault.empty()) fault = std::move(gone);
           }
           end_candidate(*work);
@@ -385,12 +407,34 @@ void Replacement::end_candidate(Work& work) {
   if (work.candidate == nullptr) return;
   app::Occasion why = why_;
   why.deadline = Clock::now() + app::kLeastShutdown;
+  const auto latest = why.deadline + kLateness;
   const app::Outcome outcome =
       outcome_of([&](auto done) { work.candidate->shutdown(why, std::move(done)); },
-                 app::kLeastShutdown + kLateness);
+                 [&] { return !given_up_ && Clock::now() < latest; });
   services_.watchdog.settle();
   if (outcome.overdue || work.candidate->is_stuck()) return;  // kept until the process ends
   static_cast<void>(app::Generation::retire(std::move(work.candidate)));
+}
+
+// No generation of the app may run beside the one that does not end.
+std::string Replacement::leave_stuck(Work& work) {
+  end_candidate(work);
+  return close(work, fmt::format("app {}: no other generation may run beside the one that does not "
+                                 "end",
+                                 work.existing->name()));
+}
+
+// Requests of the app are answered with a 503 from now on. The result is the fault.
+std::string Replacement::close(Work& work, std::string fault) {
+  std::promise<void> closed;
+  asio::post(io_, [&] {
+    work.existing->stop_serving();
+    apps_.changed();
+    closed.set_value();
+  });
+  closed.get_future().wait();
+  log::error("{}", fault);
+  return fault;
 }
 
 // The old build, loaded and started once more with what its last generation saved. The result is a
@@ -407,18 +451,7 @@ std::string Replacement::return_to_spare(Work& work) {
   } else {
     fault = fmt::format("app {}: {}", app.name(), generation.error().message);
   }
-  if (!fault.empty()) {
-    std::promise<void> closed;
-    asio::post(io_, [&] {
-      app.stop_serving();
-      apps_.changed();
-      closed.set_value();
-    });
-    closed.get_future().wait();
-    fault = "the build before does not come up again: " + fault;
-    log::error("{}", fault);
-    return fault;
-  }
+  if (!fault.empty()) return close(work, "the build before does not come up again: " + fault);
   std::promise<void> switched;
   asio::post(io_, [&] {
     std::unique_ptr<app::Generation> ended =

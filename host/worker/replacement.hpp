@@ -62,10 +62,10 @@ class Replacement {
   // "none").
   const nlohmann::json& states() const { return states_; }
 
-  // Has prepare() come to an end soon, with a fault.
-  void give_up() { given_up_ = true; }
+  // Has the step under way come to its end soon, with a fault.
+  void give_up();
   // The same for a server that stops; nobody is told of a drop() then.
-  void stop() { given_up_ = stopping_ = true; }
+  void stop();
 
  private:
   struct Work;  // one part under way
@@ -80,11 +80,14 @@ class Replacement {
   std::string exchange_one(Work& work);
   void hand_over(Work& work);
   std::string return_to_spare(Work& work);
+  std::string leave_stuck(Work& work);
+  std::string close(Work& work, std::string fault);
   void end_candidate(Work& work);
   std::string conflict() const;
   template <class Call>
-  app::Outcome outcome_of(const Call& call, std::optional<std::chrono::milliseconds> limit = {},
-                          bool to_its_end = false);
+  app::Outcome outcome_of(const Call& call);
+  template <class Call, class Patience>
+  static app::Outcome outcome_of(const Call& call, Patience has_patience);
 
   Apps& apps_;
   app::Services& services_;
@@ -96,6 +99,7 @@ class Replacement {
   nlohmann::json states_ = nlohmann::json::array();
   std::atomic<bool> given_up_{false};
   std::atomic<bool> stopping_{false};
+  std::function<void()> interrupt_;  // ends the wait for requests that is under way
   std::thread thread_;
 };
 

@@ -441,6 +441,10 @@ void Server::on_shutdown_overdue() {
                                  : "could not be called, for the call before did not return,");
     unclean_ = true;
   }
+  for (const std::string& app : apps_->unloading()) {
+    log::error("app {}: its static destructors did not return; ending without them", app);
+    unclean_ = true;
+  }
   if (apps_->ending().empty()) finish();
 }
 
