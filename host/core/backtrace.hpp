@@ -17,10 +17,10 @@ namespace sonicorn::core {
 struct Frame {
   std::string function;  // demangled; hidden and static ones too, unless the object is stripped
   std::string file;      // of the object: its name without folder
-  std::uintptr_t offset = 0;   // what addr2line takes; without an object, the address
-  std::uintptr_t address = 0;  // in this process
-  std::string source;          // with DWARF
+  std::uintptr_t offset = 0;  // what addr2line takes; without an object, the address
+  std::string source;         // with DWARF
   int line = 0;
+  std::uintptr_t address = 0;  // in this process
 };
 
 // The real-time signal that asks a thread for its stack. The server owns it.

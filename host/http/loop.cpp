@@ -23,6 +23,7 @@ constexpr std::chrono::milliseconds kLingerOnStop{500};
 constexpr std::chrono::milliseconds kFirstRequestOnStop{1'000};
 constexpr int kLookedAtToShed = 32;
 constexpr std::size_t kSpares = 64;
+constexpr std::size_t kMostNewcomers = 256;
 // Memory for bodies that a thread keeps: to take a large one afresh costs more than to fill it.
 constexpr std::size_t kSpareBytes = 8 * 1024 * 1024;
 // Who has just been answered often asks again at once. So the thread stays with its sockets until
@@ -53,12 +54,15 @@ Loop::Loop(const std::atomic<const routing::Router*>& router, const config::Limi
   // What is given back must find its place also when there is no memory.
   spare_requests_.reserve(kSpares);
   spare_calls_.reserve(kSpares);
+  newcomers_.reserve(kMostNewcomers);
+  taken_in_.reserve(kMostNewcomers);
   context_.set_event("on_request");
   read_clock();
 }
 
 Loop::~Loop() {
   abort();
+  for (const Newcomer& each : newcomers_) ::close(each.fd);
   while (completed_ != nullptr) {
     delete std::exchange(completed_, completed_->next);
   }
@@ -85,7 +89,7 @@ Connection* Loop::make(int fd, std::string_view remote) {
     ::close(fd);
     return nullptr;
   }
-  ++count_;
+  count(1);
   open_.fetch_add(1, std::memory_order_relaxed);
   enter(*connection, Phase::idle);
   return connection.release();
@@ -94,6 +98,36 @@ Connection* Loop::make(int fd, std::string_view remote) {
 void Loop::adopt(int fd, std::string_view remote) {
   make(fd, remote);
   note_idle();
+}
+
+bool Loop::hand_in(int fd, std::string_view remote, Entry entry) {
+  {
+    const std::lock_guard lock(newcomers_mutex_);
+    if (!takes_ || newcomers_.size() == kMostNewcomers) return false;
+    Newcomer& last = newcomers_.emplace_back(Newcomer{fd, entry, {}, 0});
+    last.remote_size = static_cast<std::uint8_t>(
+        remote.copy(last.remote.data(), std::min(remote.size(), last.remote.size())));
+    ++handed_;
+    open_.fetch_add(1, std::memory_order_relaxed);
+  }
+  wake();
+  return true;
+}
+
+void Loop::take_in() {
+  {
+    const std::lock_guard lock(newcomers_mutex_);
+    taken_in_.swap(newcomers_);
+  }
+  for (const Newcomer& each : taken_in_) {
+    const std::string_view remote(each.remote.data(), each.remote_size);
+    const bool has_room = each.entry == Entry::free || shed_idle();
+    has_room ? adopt(each.fd, remote) : refuse_busy(each.fd, remote);
+    // Now it is counted as a connection, or there is none.
+    --handed_;
+    open_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  taken_in_.clear();
 }
 
 void Loop::refuse_busy(int fd, std::string_view remote) {
@@ -131,7 +165,7 @@ void Loop::enter(Connection& connection, Phase phase) {
 void Loop::retire(Connection& connection) {
   connection.unlink();
   dead_.push_back(connection);
-  --count_;
+  count(-1);
   open_.fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -141,7 +175,7 @@ void Loop::bury() {
     give_back(std::move(connection->held_));
     delete connection;
   });
-  if (count_ == 0 && emptied_) std::exchange(emptied_, nullptr)();
+  if (size() == 0 && emptied_) std::exchange(emptied_, nullptr)();
 }
 
 void Loop::expire(Phase phase, std::chrono::milliseconds limit) {
@@ -190,7 +224,20 @@ bool Loop::shed_idle() {
   return sheds;
 }
 
+bool Loop::shed_lingering() {
+  List& lingering = list(Phase::lingering);
+  if (lingering.empty()) return false;
+  lingering.front().close();
+  bury();
+  return true;
+}
+
 void Loop::stop(std::function<void()> emptied) {
+  {
+    const std::lock_guard lock(newcomers_mutex_);
+    takes_ = false;
+  }
+  take_in();
   read_clock();
   stopping_ = true;
   most_requests_ = 0;
@@ -207,10 +254,15 @@ void Loop::stop(std::function<void()> emptied) {
   }
   bury();
   flush_access_lines();
-  if (count_ == 0 && emptied_) std::exchange(emptied_, nullptr)();
+  if (size() == 0 && emptied_) std::exchange(emptied_, nullptr)();
 }
 
 void Loop::abort() {
+  {
+    const std::lock_guard lock(newcomers_mutex_);
+    takes_ = false;
+  }
+  take_in();
   for (List& each : lists_) {
     while (!each.empty()) each.front().close();
   }
@@ -226,7 +278,10 @@ void Loop::complete(std::unique_ptr<PoolCall> call) {
     call->next = std::exchange(completed_, call.get());
     [[maybe_unused]] PoolCall* const kept = call.release();
   }
-  if (!first) return;
+  if (first) wake();
+}
+
+void Loop::wake() const {
   const std::uint64_t one = 1;
   [[maybe_unused]] const ssize_t written = ::write(wake_, &one, sizeof(one));
 }
@@ -234,6 +289,14 @@ void Loop::complete(std::unique_ptr<PoolCall> call) {
 void Loop::on_ready(std::uint32_t) {
   std::uint64_t count;
   [[maybe_unused]] const ssize_t read = ::read(wake_, &count, sizeof(count));
+  take_answers();
+  // Whom somebody new may take the place of is known when all that is ready was told.
+  if (handed_.load() != 0) sockets_.tell_at_end(*this);
+}
+
+void Loop::on_told() { take_in(); }
+
+void Loop::take_answers() {
   PoolCall* latest_first;
   {
     const std::lock_guard lock(completed_mutex_);

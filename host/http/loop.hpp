@@ -45,6 +45,19 @@ class Loop final : private PollTarget {
   // address.
   void adopt(int fd, std::string_view remote);
 
+  // What becomes of a socket that another thread has accepted.
+  enum class Entry {
+    free,      // it is served
+    exchange,  // it is served in the place of an idle connection of this loop; if none can be
+               // spared, it is refused
+  };
+  // Hands an accepted, non-blocking socket over, which becomes the loop's. False when the loop
+  // takes none: it stops, or has too many to take in. Thread-safe.
+  bool hand_in(int fd, std::string_view remote, Entry entry);
+
+  // Its connections, and those that were handed over. For any thread.
+  std::size_t load() const { return count_.load(std::memory_order_relaxed) + handed_.load(); }
+
   // Serves what is ready, and goes on until there is a lull of a millisecond, up to a fair share.
   void serve_ready();
 
@@ -54,6 +67,10 @@ class Loop final : private PollTarget {
   // Closes the connection that was idle for the longest, to make room; false when none can be
   // spared. One whose request is on its way, as far as can be known, is none of them.
   bool shed_idle();
+
+  // Closes the connection that has waited for the longest for its peer to have read what was its
+  // last answer; false when there is none.
+  bool shed_lingering();
 
   // Whether some connection was idle when the thread last looked. For other threads: a hint.
   bool has_idle() const { return has_idle_.load(std::memory_order_relaxed); }
@@ -79,7 +96,7 @@ class Loop final : private PollTarget {
   // A call comes back from the pool. Thread-safe.
   void complete(std::unique_ptr<PoolCall> call);
 
-  std::size_t size() const { return count_; }
+  std::size_t size() const { return count_.load(std::memory_order_relaxed); }
 
   // The generation whose handler runs on this thread now, or null. For other threads, while one is
   // stuck.
@@ -97,7 +114,15 @@ class Loop final : private PollTarget {
   static constexpr std::size_t kReadSize = 64 * 1024;
   static constexpr std::size_t kFlushSize = 64 * 1024;
 
-  void on_ready(std::uint32_t events) override;  // the pool's wake-up
+  void on_ready(std::uint32_t events) override;  // somebody has woken it
+  void on_told() override;
+  void wake() const;
+  void take_in();
+  void take_answers();
+  void count(std::ptrdiff_t more) {
+    count_.store(count_.load(std::memory_order_relaxed) + static_cast<std::size_t>(more),
+                 std::memory_order_relaxed);
+  }
   const routing::Router& router() const { return *router_.load(std::memory_order_acquire); }
   void read_clock();
   std::uint64_t deadline_ns() const { return deadline_ns_; }
@@ -158,9 +183,9 @@ class Loop final : private PollTarget {
   Clock::time_point now_;
   std::uint64_t deadline_ns_ = 0;  // of a request that begins now, CLOCK_MONOTONIC
   bool stopping_ = false;
-  std::uint64_t most_requests_;  // of a connection; 0 when stopping
-  bool telling_ = false;         // the set holds pointers to connections
-  std::size_t count_ = 0;
+  std::uint64_t most_requests_;        // of a connection; 0 when stopping
+  bool telling_ = false;               // the set holds pointers to connections
+  std::atomic<std::size_t> count_{0};  // written by this thread alone
   std::atomic<std::size_t>& open_;
   std::function<void()> emptied_;
   std::atomic<bool> cut_{false};
@@ -195,6 +220,18 @@ class Loop final : private PollTarget {
     std::function<void()> done;
   };
   std::vector<Awaited> awaited_;
+
+  struct Newcomer {
+    int fd;
+    Entry entry;
+    std::array<char, 46> remote;  // INET6_ADDRSTRLEN
+    std::uint8_t remote_size;
+  };
+  std::mutex newcomers_mutex_;
+  std::vector<Newcomer> newcomers_;  // never more than were reserved
+  std::vector<Newcomer> taken_in_;
+  bool takes_ = true;
+  std::atomic<std::size_t> handed_{0};  // newcomers that are not counted as connections yet
 
   std::mutex completed_mutex_;
   PoolCall* completed_ = nullptr;  // owned, the latest first

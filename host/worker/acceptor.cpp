@@ -6,7 +6,9 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <string_view>
 #include <system_error>
@@ -19,8 +21,6 @@ namespace {
 
 // Few at a time, so that the other threads get theirs.
 constexpr int kBatch = 4;
-constexpr std::size_t kRefusalsAtOnce = 32;
-
 std::string_view write_peer(const sockaddr_storage& address,
                             std::array<char, INET6_ADDRSTRLEN>& out) {
   const char* written = nullptr;
@@ -34,15 +34,27 @@ std::string_view write_peer(const sockaddr_storage& address,
   return written != nullptr ? std::string_view(written) : std::string_view("unix");
 }
 
+// At most once a second, whichever thread it is: who cannot accept now could not a moment ago.
+void warn(int error) {
+  using Clock = std::chrono::steady_clock;
+  static std::atomic<Clock::rep> warned{Clock::rep{}};
+  const Clock::rep now = Clock::now().time_since_epoch().count();
+  Clock::rep last = warned.load();
+  const Clock::rep second = Clock::duration(std::chrono::seconds(1)).count();
+  if ((last != 0 && now - last < second) || !warned.compare_exchange_strong(last, now)) return;
+  core::log::warning(
+      "cannot accept connections for a moment: {}; raise the limit of descriptors "
+      "(ulimit -n)",
+      std::strerror(error));
+}
+
 }  // namespace
 
-Acceptor::Acceptor(http::Loop& loop, int fd, const std::atomic<std::size_t>& open, std::size_t most,
-                   std::function<bool()> shed_elsewhere,
-                   std::function<bool(int fd, std::string_view peer)> hand_over)
+Acceptor::Acceptor(http::Loop& loop, int fd, Room room, std::function<bool()> shed_elsewhere,
+                   HandOver hand_over)
     : loop_(loop),
       fd_(fd),
-      open_(open),
-      most_(most),
+      room_(room),
       shed_elsewhere_(std::move(shed_elsewhere)),
       hand_over_(std::move(hand_over)) {
   if (!loop_.sockets().add(fd_, EPOLLIN | EPOLLEXCLUSIVE, *this)) {
@@ -62,7 +74,8 @@ void Acceptor::on_told() {
 
 bool Acceptor::accept_one() {
   // Even refusals are connections for a while; beyond these the kernel queues.
-  if (open_.load(std::memory_order_relaxed) >= most_ + kRefusalsAtOnce) {
+  const bool is_full = room_.open.load(std::memory_order_relaxed) >= room_.most + room_.refusals;
+  if (is_full && !loop_.shed_lingering()) {
     pause();
     return false;
   }
@@ -81,23 +94,15 @@ bool Acceptor::accept_one() {
   }
   std::array<char, INET6_ADDRSTRLEN> text;
   const std::string_view peer = write_peer(address, text);
-  const bool room = open_.load(std::memory_order_relaxed) < most_ || make_room();
-  if (room && hand_over_(fd, peer)) return true;
-  room ? loop_.adopt(fd, peer) : loop_.refuse_busy(fd, peer);
+  using Entry = http::Loop::Entry;
+  if (room_.open.load(std::memory_order_relaxed) < room_.most) {
+    if (!hand_over_(fd, peer, Entry::free)) loop_.adopt(fd, peer);
+  } else if (loop_.shed_idle()) {
+    loop_.adopt(fd, peer);
+  } else if (!hand_over_(fd, peer, Entry::exchange)) {
+    loop_.refuse_busy(fd, peer);
+  }
   return true;
-}
-
-bool Acceptor::make_room() { return loop_.shed_idle() || shed_elsewhere_(); }
-
-// At most once a second: who cannot accept now could not a moment ago.
-void Acceptor::warn(int error) {
-  const auto now = std::chrono::steady_clock::now();
-  if (now - warned_ < std::chrono::seconds(1)) return;
-  warned_ = now;
-  core::log::warning(
-      "cannot accept connections for a moment: {}; raise the limit of descriptors "
-      "(ulimit -n)",
-      std::strerror(error));
 }
 
 void Acceptor::pause() {

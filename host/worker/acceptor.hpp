@@ -1,7 +1,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <string_view>
@@ -17,12 +16,17 @@ namespace sonicorn::worker {
 class Acceptor final : public http::PollTarget {
  public:
   // `fd` is a non-blocking listening socket, which others may accept from too; it stays the
-  // caller's. `open` counts the connections of all loops, `most` is their limit. `shed_elsewhere`
-  // has another loop close an idle connection, and is false when none has one. `hand_over` gives a
-  // new connection to a loop that has fewer, and is false when none has.
-  Acceptor(http::Loop& loop, int fd, const std::atomic<std::size_t>& open, std::size_t most,
-           std::function<bool()> shed_elsewhere,
-           std::function<bool(int fd, std::string_view peer)> hand_over);
+  // caller's. `shed_elsewhere` has another loop close an idle connection, and is false when none
+  // has one. `hand_over` gives a new connection to another loop, which has fewer or, where there is
+  // no room, may spare one; it is false when there is none.
+  struct Room {
+    const std::atomic<std::size_t>& open;  // connections of all loops
+    std::size_t most;                      // their limit
+    std::size_t refusals;                  // beyond it, which are told so at one time
+  };
+  using HandOver = std::function<bool(int fd, std::string_view peer, http::Loop::Entry entry)>;
+  Acceptor(http::Loop& loop, int fd, Room room, std::function<bool()> shed_elsewhere,
+           HandOver hand_over);
 
   void on_ready(std::uint32_t events) override;
   void on_told() override;
@@ -41,17 +45,13 @@ class Acceptor final : public http::PollTarget {
 
  private:
   bool accept_one();
-  bool make_room();
   void pause();
-  void warn(int error);
 
   http::Loop& loop_;
   int fd_;
-  const std::atomic<std::size_t>& open_;
-  std::size_t most_;
+  Room room_;
   std::function<bool()> shed_elsewhere_;
-  std::function<bool(int, std::string_view)> hand_over_;
-  std::chrono::steady_clock::time_point warned_;
+  HandOver hand_over_;
   bool paused_ = false;
   bool stopped_ = false;
 };

@@ -12,8 +12,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <future>
-#include <mutex>
-#include <string>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -71,11 +69,6 @@ class IoThread::Impl {
   }
 
   void stop(std::function<void()> closed, std::function<void()> emptied) {
-    {
-      // What was handed over before is before it in the queue.
-      const std::scoped_lock lock(handing_over_);
-      takes_ = false;
-    }
     asio::post(io_, [this, closed = std::move(closed), emptied = std::move(emptied)] {
       for (const auto& acceptor : acceptors_) acceptor->stop();
       closed();
@@ -120,32 +113,21 @@ class IoThread::Impl {
 
  private:
   // The kernel wakes the same idle thread again and again, so who accepts sees to it that each
-  // has as many connections as the others, but for those that an app keeps busy now. False: this
-  // one keeps it.
-  bool hand_over(int fd, std::string_view peer) {
-    Impl* fewest = nullptr;
-    std::size_t least = loop_->size();
-    for (Impl* const other : others_) {
-      const std::size_t held = other->held_.load();
-      if (held < least && other->running() == nullptr) {
-        fewest = other;
-        least = held;
+  // has as many connections as the others, but for those that an app keeps busy now. Where there is
+  // no room, it looks for somebody who has an idle one to spare. False: this one keeps it.
+  bool hand_over(int fd, std::string_view peer, http::Loop::Entry entry) {
+    const bool exchanges = entry == http::Loop::Entry::exchange;
+    http::Loop* fewest = nullptr;
+    std::size_t least = loop_->load();
+    for (const Impl* const other : others_) {
+      http::Loop* const loop = other->loop_;
+      if (exchanges ? !loop->has_idle() : loop->load() >= least || loop->running() != nullptr) {
+        continue;
       }
+      fewest = loop;
+      least = loop->load();
     }
-    return fewest != nullptr && fewest->take(fd, std::string(peer));
-  }
-
-  // For other threads. False when it takes none any more.
-  bool take(int fd, std::string peer) {
-    const std::scoped_lock lock(handing_over_);
-    if (!takes_) return false;
-    ++held_;  // until it counts them itself
-    asio::post(io_, [this, fd, peer = std::move(peer)] {
-      loop_->adopt(fd, peer);
-      held_ = loop_->size();
-      start_ticking();
-    });
-    return true;
+    return fewest != nullptr && fewest->hand_in(fd, peer, entry);
   }
 
   bool shed_elsewhere() {
@@ -165,8 +147,11 @@ class IoThread::Impl {
                                           shared_.hold_time);
       for (const int fd : listening_) {
         acceptors_.push_back(std::make_unique<Acceptor>(
-            *loop, fd, shared_.open, shared_.most, [this] { return shed_elsewhere(); },
-            [this](int accepted, std::string_view peer) { return hand_over(accepted, peer); }));
+            *loop, fd, Acceptor::Room{shared_.open, shared_.most, shared_.refusals},
+            [this] { return shed_elsewhere(); },
+            [this](int accepted, std::string_view peer, http::Loop::Entry entry) {
+              return hand_over(accepted, peer, entry);
+            }));
       }
       sockets_.assign(::fcntl(loop->sockets().descriptor(), F_DUPFD_CLOEXEC, 0));
     } catch (...) {
@@ -204,7 +189,6 @@ class IoThread::Impl {
                         [this](const boost::system::error_code& error) {
                           if (error) return;
                           loop_->serve_ready();
-                          held_.store(loop_->size(), std::memory_order_relaxed);
                           start_ticking();
                           watch();
                         });
@@ -237,9 +221,6 @@ class IoThread::Impl {
   Shared shared_;
   std::vector<int> listening_;
   std::vector<Impl*> others_;
-  std::atomic<std::size_t> held_{0};  // its connections, as it counted them last
-  std::mutex handing_over_;
-  bool takes_ = true;
   http::Loop* loop_ = nullptr;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   bool ticking_ = false;

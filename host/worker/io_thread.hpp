@@ -24,6 +24,7 @@ class IoThread {
     http::Executor& executor;
     std::atomic<std::size_t>& open;  // connections of all threads
     std::size_t most;                // their limit
+    std::size_t refusals;            // that may be told so at one time
     app::Services& services;         // its watchdog is told of handlers that run too long
     std::vector<app::App*> apps;     // those whose handlers may run here are told of the thread
     std::chrono::milliseconds hold_time;  // for requests whose app is about to be replaced

@@ -10,7 +10,9 @@
 #include <boost/asio/post.hpp>
 #include <cerrno>
 #include <csignal>
+#include <filesystem>
 #include <future>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <system_error>
@@ -35,6 +37,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::size_t kMostConnections = 10'000;
+constexpr std::size_t kMostRefusals = 32;
 // timeout(1) sends one wish as two signals, some microseconds apart. A repetition within this time
 // counts as the same wish where there is nothing that it could cut short.
 constexpr milliseconds kSameSignal{20};
@@ -83,11 +86,26 @@ constexpr std::uint64_t bit(unsigned number) { return std::uint64_t{1} << number
 
 double seconds(milliseconds time) { return static_cast<double>(time.count()) / 1000.0; }
 
-std::size_t connection_limit(const config::Limits& limits) {
-  if (limits.connections != 0) return limits.connections;
+std::size_t open_descriptors() {
+  std::error_code error;
+  const std::filesystem::directory_iterator all("/proc/self/fd", error);
+  return error ? 0 : static_cast<std::size_t>(std::distance(begin(all), end(all)));
+}
+
+// How many connections there may be, and how many more that are told that there is no room. The
+// descriptors suffice for all of them, and for what the server and its apps open meanwhile.
+std::pair<std::size_t, std::size_t> connection_limits(const config::Config& config) {
+  constexpr std::size_t kOfThread = 6;
+  constexpr std::size_t kReserve = 8;
+  std::size_t free = kMostConnections;
   rlimit descriptors{};
-  if (::getrlimit(RLIMIT_NOFILE, &descriptors) != 0) return kMostConnections;
-  return std::min<std::size_t>(kMostConnections, descriptors.rlim_cur / 10 * 8);
+  if (::getrlimit(RLIMIT_NOFILE, &descriptors) == 0) {
+    const std::size_t taken = open_descriptors() + kOfThread * config.threads + kReserve;
+    free = descriptors.rlim_cur > taken ? descriptors.rlim_cur - taken : 1;
+  }
+  const std::size_t refusals = std::clamp<std::size_t>(free / 4, 1, kMostRefusals);
+  if (config.limits.connections != 0) return {config.limits.connections, refusals};
+  return {std::clamp<std::size_t>(free - refusals, 1, kMostConnections), refusals};
 }
 
 // Threads of apps that cannot be joined go on in the code and the services until the process ends.
@@ -280,13 +298,13 @@ bool Server::start_threads() {
   for (const ListeningSocket& socket : sockets_) listening.push_back(socket.descriptor());
   pool_ = std::make_unique<BlockingPool>(config_.blocking_threads, config_.limits.queue,
                                          services_->watchdog, config_.limits.request_time);
+  const auto [most, refusals] = connection_limits(config_);
   try {
     for (unsigned index = 0; index < config_.threads; ++index) {
       threads_.push_back(std::make_unique<IoThread>(
           index,
-          IoThread::Shared{apps_->router(), config_.limits, *pool_, connections_,
-                           connection_limit(config_.limits), *services_, apps_->started(),
-                           config_.reload.hold_time},
+          IoThread::Shared{apps_->router(), config_.limits, *pool_, connections_, most, refusals,
+                           *services_, apps_->started(), config_.reload.hold_time},
           listening));
     }
     for (const auto& thread : threads_) thread->meet(threads_);
