@@ -1,3 +1,6 @@
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <chrono>
 
 #include "cli/run.hpp"
@@ -10,9 +13,17 @@ namespace {
 // longer.
 constexpr std::chrono::milliseconds kLastLines{500};
 
+// Where a standard descriptor is closed, the next file that is opened would be taken for it.
+void open_standard_descriptors() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (::fcntl(fd, F_GETFD) < 0) static_cast<void>(::open("/dev/null", O_RDWR));
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  open_standard_descriptors();
   const int status = sonicorn::cli::run(argc, argv);
   sonicorn::core::log::flush(kLastLines);
   sonicorn::core::expect_exit();

@@ -15,4 +15,8 @@ config::Loaded read_configuration(const config::Flags& flags, const std::string&
 // which is printed.
 bool open_log(const config::Config& config);
 
+// The same for one who serves whatever becomes of the log: where it cannot be written now, which is
+// printed, it is as soon as it can be.
+void open_log_when_possible(const config::Config& config);
+
 }  // namespace sonicorn::cli

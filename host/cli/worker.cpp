@@ -66,13 +66,9 @@ int work(int channel) {
     loaded.config.apps.at(build.value("index", std::size_t{0})).settings =
         build.value("settings", std::string("{}"));
   }
-  if (!open_log(loaded.config)) return kFailed;
-  const auto opened =
-      http::AccessLog::open(loaded.config.access_log, loaded.config.access_log_format);
-  if (!opened) {
-    print_errors(std::array{opened.error()});
-    return kFailed;
-  }
+  // What becomes of lines is no reason not to serve.
+  open_log_when_possible(loaded.config);
+  http::AccessLog::open(loaded.config.access_log, loaded.config.access_log_format);
   const int status = worker::serve(loaded.config, post);
   if (http::AccessLog* const log = http::AccessLog::of_process()) log->flush(kLastLines);
   return status;

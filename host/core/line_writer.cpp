@@ -50,6 +50,13 @@ void without_signals(Start start) {
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
+// The folder that this process is in may be another one when the file is opened again.
+std::filesystem::path whole_path(const std::filesystem::path& path) {
+  std::error_code failure;
+  const std::filesystem::path whole = std::filesystem::absolute(path, failure);
+  return failure ? path : whole;
+}
+
 }  // namespace
 
 LineWriter::LineWriter(std::unique_ptr<Outlet> outlet, std::atomic<std::uint64_t>& dropped,
@@ -139,15 +146,22 @@ void LineWriter::tell_dropped() try {
 }
 
 Result<void> LineWriter::open(const std::filesystem::path& path) {
-  // The folder that this process is in may be another one when the file is opened again.
-  std::error_code failure;
-  const std::filesystem::path whole = std::filesystem::absolute(path, failure);
-  auto opened = Outlet::open(failure ? path : whole);
+  const std::filesystem::path whole = whole_path(path);
+  auto opened = Outlet::open(whole);
   if (!opened) return opened.error();
   const std::lock_guard lock(mutex_);
-  path_ = failure ? path : whole;
+  path_ = whole;
   replace(std::move(*opened));
   return {};
+}
+
+Result<void> LineWriter::open_when_possible(const std::filesystem::path& path) {
+  const auto opened = open(path);
+  if (opened) return {};
+  const std::lock_guard lock(mutex_);
+  path_ = whole_path(path);
+  replace(Outlet::open_later(path_));
+  return opened.error();
 }
 
 Result<void> LineWriter::reopen() {

@@ -44,6 +44,10 @@ class LineWriter {
   // Writes to this file from now on. Error: host.log_file; then nothing has changed.
   Result<void> open(const std::filesystem::path& path);
 
+  // The same, but when it cannot be opened now, lines are kept as for a full disk until it can be.
+  // The error says why.
+  Result<void> open_when_possible(const std::filesystem::path& path);
+
   // Opens the file at that path again, which is another one when the old was renamed; where none
   // was opened, does nothing. Error: host.log_file; then the old file is written to as before.
   Result<void> reopen();

@@ -186,6 +186,10 @@ std::optional<Format> format_from(std::string_view name) {
 
 Result<void> open_file(const std::filesystem::path& path) { return sink().writer().open(path); }
 
+Result<void> open_file_when_possible(const std::filesystem::path& path) {
+  return sink().writer().open_when_possible(path);
+}
+
 void reopen() {
   if (const auto reopened = sink().writer().reopen(); !reopened) {
     error("the log file {}; it goes on into the old one", reopened.error().message);

@@ -40,6 +40,9 @@ std::optional<Format> format_from(std::string_view name);
 // Adds lines to this file from now on, instead of standard error. Error: host.log_file; then they
 // go where they went.
 Result<void> open_file(const std::filesystem::path& path);
+// The same, but when it cannot be opened now, lines are kept, then dropped and counted, until it
+// can be. The error says why.
+Result<void> open_file_when_possible(const std::filesystem::path& path);
 
 // Opens the file again by its path, for who has renamed it (logrotate); without one, does nothing.
 // When that fails, lines go on into the old file, the first being the error. Not for a signal

@@ -52,6 +52,12 @@ Result<std::unique_ptr<Outlet>> Outlet::open(const std::filesystem::path& path) 
   return opened;
 }
 
+std::unique_ptr<Outlet> Outlet::open_later(std::filesystem::path path) {
+  auto outlet = std::make_unique<Outlet>(-1, Way::later);
+  outlet->path_ = std::move(path);
+  return outlet;
+}
+
 Outlet::Way Outlet::way_for(int fd) {
   const mode_t mode = mode_of(fd);
   if (S_ISSOCK(mode)) return Way::send;
@@ -59,6 +65,10 @@ Outlet::Way Outlet::way_for(int fd) {
 }
 
 ssize_t Outlet::write(std::string_view bytes) {
+  if (way_ == Way::later && !open_now()) {
+    errno = EAGAIN;
+    return -1;
+  }
   for (;;) {
     const ssize_t written = write_once(bytes);
     if (written >= 0) return written;
@@ -74,6 +84,7 @@ ssize_t Outlet::write_once(std::string_view bytes) const {
   switch (way_) {
     case Way::plain:
     case Way::reopened:
+    case Way::later:
       break;
     case Way::send:
       return ::send(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -100,7 +111,17 @@ bool Outlet::reopen() {
   return true;
 }
 
+bool Outlet::open_now() {
+  fd_ = ::open(path_.c_str(), kOpenFlags | O_APPEND | O_CREAT, kMode);
+  if (fd_ < 0) return false;
+  way_ = Way::plain;
+  most_at_once_ = S_ISREG(mode_of(fd_)) ? 0 : static_cast<std::size_t>(PIPE_BUF);
+  owned_ = true;
+  return true;
+}
+
 bool Outlet::wait(std::chrono::milliseconds limit) const {
+  if (way_ == Way::later) return true;  // there is nothing to wait for
   return has_room(fd_, static_cast<int>(limit.count()));
 }
 

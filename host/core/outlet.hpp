@@ -24,6 +24,7 @@ class Outlet {
     send,      // MSG_DONTWAIT: a socket
     no_wait,   // RWF_NOWAIT, which pipes have since Linux 6.5
     reopened,  // an open file of our own, by way of /proc
+    later,     // a file that could not be opened yet: each write tries
     polled,    // asked first; several processes on one pipe that is all but full may fool it
   };
 
@@ -39,6 +40,9 @@ class Outlet {
   // Error: host.log_file, whose message begins with the path.
   static Result<std::unique_ptr<Outlet>> open(const std::filesystem::path& path);
 
+  // The same, with EAGAIN from every write until it can be opened.
+  static std::unique_ptr<Outlet> open_later(std::filesystem::path path);
+
   // As write(2), with EAGAIN where that would wait.
   ssize_t write(std::string_view bytes);
 
@@ -53,11 +57,13 @@ class Outlet {
   static Way way_for(int fd);
   ssize_t write_once(std::string_view bytes) const;
   bool reopen();
+  bool open_now();
 
   int fd_;
   Way way_;
   std::size_t most_at_once_;
   bool owned_ = false;
+  std::filesystem::path path_;  // to be opened later
 };
 
 }  // namespace sonicorn::core

@@ -43,13 +43,14 @@ core::Result<std::unique_ptr<AccessLog>> AccessLog::make(const std::filesystem::
   return made;
 }
 
-core::Result<void> AccessLog::open(const std::filesystem::path& path,
-                                   config::AccessLogFormat format) {
-  if (path.empty()) return {};
-  auto made = make(path, format);
-  if (!made) return made.error();
-  process_log = made->release();
-  return {};
+void AccessLog::open(const std::filesystem::path& path, config::AccessLogFormat format) {
+  if (path.empty()) return;
+  process_log = new AccessLog(format);
+  if (path == kStandardOutput) return;
+  if (const auto opened = process_log->writer_.open_when_possible(path); !opened) {
+    core::log::error("the access log {}; lines are kept, then dropped, until it can",
+                     opened.error().message);
+  }
 }
 
 AccessLog* AccessLog::of_process() { return process_log; }

@@ -23,9 +23,10 @@ class AccessLog {
   static core::Result<std::unique_ptr<AccessLog>> make(const std::filesystem::path& path,
                                                        config::AccessLogFormat format);
 
-  // The one of this process, which the loops made from now on write to; none for an empty path. Not
-  // thread-safe: for the beginning of the process. Error: host.log_file.
-  static core::Result<void> open(const std::filesystem::path& path, config::AccessLogFormat format);
+  // The one of this process, which the loops made from now on write to; none for an empty path.
+  // When the file cannot be opened now, which is logged, lines are kept, then dropped, until it can
+  // be. Not thread-safe: for the beginning of the process.
+  static void open(const std::filesystem::path& path, config::AccessLogFormat format);
   // That one, or null.
   static AccessLog* of_process();
 
