@@ -60,6 +60,12 @@ core::Result<fs::path> usual_folder() {
   return core::host_error("host.admin", faults);
 }
 
+// "PID.sock": others may have their sockets in the folder, too.
+bool is_usual_name(const fs::path& path) {
+  const std::string stem = path.stem().string();
+  return !stem.empty() && stem.find_first_not_of("0123456789") == std::string::npos;
+}
+
 }  // namespace
 
 bool somebody_listens(const fs::path& path) {
@@ -110,7 +116,7 @@ std::vector<fs::path> find_controls() {
       if (entry.path().extension() != ".sock") continue;
       if (somebody_listens(entry.path())) {
         found.push_back(entry.path());
-      } else if (errno == ECONNREFUSED) {
+      } else if (errno == ECONNREFUSED && is_usual_name(entry.path())) {
         ::unlink(entry.path().c_str());
       }
     }

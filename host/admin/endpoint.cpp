@@ -71,13 +71,22 @@ class Endpoint {
 // The file of a socket, which goes with the server. One that was moved from is none.
 class SocketFile {
  public:
-  explicit SocketFile(std::filesystem::path path) : path_(std::move(path)) {}
-  ~SocketFile() { ::unlink(path_.c_str()); }
+  explicit SocketFile(std::filesystem::path path) : path_(std::move(path)) {
+    static_cast<void>(::lstat(path_.c_str(), &own_));
+  }
+  ~SocketFile() {
+    // Another server may have taken the path since.
+    struct stat now {};
+    const bool is_own =
+        ::lstat(path_.c_str(), &now) == 0 && now.st_dev == own_.st_dev && now.st_ino == own_.st_ino;
+    if (is_own) ::unlink(path_.c_str());
+  }
   SocketFile(const SocketFile&) = delete;
   SocketFile& operator=(const SocketFile&) = delete;
 
  private:
   std::filesystem::path path_;
+  struct stat own_ {};
 };
 
 // All that lets the operator in.

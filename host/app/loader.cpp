@@ -1,5 +1,7 @@
 #include "app/loader.hpp"
 
+#include <unistd.h>
+
 #include <utility>
 
 #include "app/module.hpp"
@@ -58,7 +60,17 @@ core::Result<std::unique_ptr<Generation>> load_generation(const config::App& wan
   // Constructors of the app run on this thread.
   core::use_alternate_stack();
   const core::PlaceHere here({name, inspection.build_id, number, "its load"});
+  // A constructor that hangs here, though the trial was well, holds the dynamic linker's lock.
+  const std::uint64_t watched = services.watchdog.watch({.app = name,
+                                                         .attribute = "its load",
+                                                         .generation = number,
+                                                         .thread = ::gettid(),
+                                                         .begun = std::chrono::steady_clock::now(),
+                                                         .limit = config.load_time,
+                                                         .policy = config::Overrun::kill,
+                                                         .abandon = {}});
   auto module = Module::load(build.copy, inspection);
+  services.watchdog.unwatch(watched);
   core::expect_no_exit();
   services.end_event(event, module ? "ok" : "failed: " + module.error().message);
   if (!module) return module.error();

@@ -1,6 +1,7 @@
 #include "supervisor/serve.hpp"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <memory>
@@ -47,6 +48,7 @@ int serve(const config::Flags& flags) {
                     [](const core::Error& error) { return error.id == "config.bad_flag"; });
     return usage ? kUsage : kFailed;
   }
+  if (loaded.config.privileges.umask) ::umask(*loaded.config.privileges.umask);
   if (!open_log(loaded.config)) return kFailed;
   const std::filesystem::path journal = admin::usual_journal_path(loaded.config.control);
   return supervisor::serve({.flags = flags,

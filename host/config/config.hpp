@@ -30,7 +30,7 @@ struct Limits {
   std::size_t fields = 100;             // their number; above: 431
   std::size_t head = 32 * 1024;         // request line and fields in all; above: 431
   std::uint64_t body = 1024 * 1024;     // above: 413, before it is read
-  std::size_t connections = 0;          // 0: the smaller of 10,000 and 0.8 x the descriptor limit
+  std::size_t connections = 0;          // 0: 10,000, or what the descriptor limit allows
   std::size_t queue = 1024;             // blocking calls waiting for a thread; above: 503
   std::size_t bus_queue = 10'000;  // messages waiting for one app; above: the publisher is told
   std::size_t keep_alive_requests = 0;                // requests a connection; 0: no limit

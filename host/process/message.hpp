@@ -37,6 +37,8 @@ inline constexpr char kServing[] = "serving";
 inline constexpr char kReadiness[] = "readiness";
 // It cannot start, because of "app".
 inline constexpr char kFailed[] = "failed";
+// All of its apps are ended in order, and its process ends.
+inline constexpr char kFinished[] = "finished";
 // The answer to kAsk: "id", "answer".
 inline constexpr char kAnswer[] = "answer";
 // What an app asked for through control/1: "app", "action" (SONICORN_CONTROL_...), "message".

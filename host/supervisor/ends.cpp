@@ -123,8 +123,9 @@ void Supervisor::try_again(Slot& slot) {
 
 void Supervisor::on_leaver_ended(std::unique_ptr<WorkerProcess> worker,
                                  const WorkerProcess::End& end) {
-  const bool clean = is_clean(end.wait_status);
-  if (!clean && !end.last_words.empty()) {
+  // An app may call exit(0) where others wait for their shutdown.
+  const bool clean = is_clean(end.wait_status) && end.last_words.empty() && worker->has_finished();
+  if (!clean) {
     note_death(*worker, end);
   } else {
     tell_of_end(*worker, end);
@@ -140,12 +141,7 @@ void Supervisor::on_leaver_ended(std::unique_ptr<WorkerProcess> worker,
     worker.reset();
     return end_if_stopped();
   }
-  if (!clean) {
-    log::warning("worker {} (pid {}), which was replaced, {}", worker->index(), worker->pid(),
-                 text_of(end.wait_status));
-  } else {
-    log::info("worker {} (pid {}) has ended", worker->index(), worker->pid());
-  }
+  if (clean) log::info("worker {} (pid {}) has ended", worker->index(), worker->pid());
   each_worker([](WorkerProcess& other) { other.send(message::kLook); });
   if (was_awaited) replaced({});
 }
@@ -155,7 +151,8 @@ void Supervisor::on_leaver_ended(std::unique_ptr<WorkerProcess> worker,
 std::string Supervisor::note_death(const WorkerProcess& worker, const WorkerProcess::End& end,
                                    bool counts) {
   // Of a worker that could not start, its own errors are the last word.
-  const bool told = stage_ == Stage::starting && WIFEXITED(end.wait_status);
+  const bool told =
+      stage_ == Stage::starting && WIFEXITED(end.wait_status) && worker.has_said_why();
   std::string app = worker.blamed();
   std::uint64_t generation = 0;
   std::string how = text_of(end.wait_status);
@@ -169,7 +166,9 @@ std::string Supervisor::note_death(const WorkerProcess& worker, const WorkerProc
     }
   }
   if (!told) {
-    log::error("worker {} (pid {}) {}", worker.index(), worker.pid(), text_of(end.wait_status));
+    log::error(
+        "worker {} (pid {}) {}{}", worker.index(), worker.pid(), text_of(end.wait_status),
+        is_clean(end.wait_status) ? " before its apps had ended, as exit() by an app does" : "");
   }
   tell_of_end(worker, end);
   journal_.note({.event = "worker_ended",

@@ -263,11 +263,15 @@ void Supervisor::drain(std::string app, Done done) {
   if (stage_ != Stage::serving) return done("the server is not serving");
   if (app.empty()) {
     draining_ = true;
+    tell_status();
     return wait_until_idle(Clock::now() + config_.grace, std::move(done));
   }
   if (std::none_of(served_.begin(), served_.end(),
                    [&](const Served& served) { return served.name == app; })) {
     return done(no_such_app(app));
+  }
+  if (quarantine_.names().count(app) != 0) {
+    return done(fmt::format("app {} is in quarantine, so it takes no requests already", app));
   }
   drained_.insert(app);  // also for workers that are still to come
   ask_all("drain", {{"app", app}}, config_.grace,
@@ -334,7 +338,11 @@ void Supervisor::unquarantine(const std::string& app, Done done) {
     return done(no_such_app(app));
   }
   if (!quarantine_.release(app)) return done(fmt::format("app {} is not in quarantine", app));
-  restart_worker(std::nullopt, std::move(done));
+  restart_worker(std::nullopt, [this, app, done = std::move(done)](const std::string& fault) {
+    if (!fault.empty()) quarantine_.confine_again(app);
+    tell_status();
+    done(fault);
+  });
 }
 
 }  // namespace sonicorn::supervisor

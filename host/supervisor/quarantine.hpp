@@ -22,9 +22,13 @@ class Quarantine {
     within_ = limits.crash_time;
   }
 
+  // For that long nobody could end anything, so it is no part of the time between two deaths.
+  void leave_out(Clock::duration idle) { left_out_ += idle; }
+
   // `app` has ended a worker. True when that is what puts it into quarantine.
   bool note(const std::string& app, Clock::time_point now) {
     ++totals_[app];
+    now -= left_out_;
     std::deque<Clock::time_point>& deaths = deaths_[app];
     deaths.push_back(now);
     while (!deaths.empty() && now - deaths.front() > within_) deaths.pop_front();
@@ -36,6 +40,9 @@ class Quarantine {
     ++totals_[app];
     names_.insert(app);
   }
+
+  // It has had its other chance.
+  void confine_again(const std::string& app) { names_.insert(app); }
 
   // Gives it another chance. False when it is not in quarantine.
   bool release(const std::string& app) {
@@ -50,6 +57,7 @@ class Quarantine {
  private:
   std::size_t most_ = 0;
   std::chrono::milliseconds within_{0};
+  Clock::duration left_out_{};
   std::map<std::string, std::deque<Clock::time_point>> deaths_;
   std::map<std::string, std::uint64_t> totals_;
   std::set<std::string> names_;

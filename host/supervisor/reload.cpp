@@ -349,7 +349,11 @@ void Supervisor::end_reload() {
   follow_edition();
   tell(config::Hook::on_reload,
        {{"ok", result["ok"]}, {"reason", name_of_reason(over->wish.reason)}});
-  if (stage_ == Stage::serving) notifier_.ready("serving, after a reload");
+  if (stage_ == Stage::serving) {
+    const std::string fault = joined(over->faults);
+    notifier_.ready(fault.empty() ? status_text()
+                                  : status_text() + "; the last reload failed: " + fault);
+  }
   for (const auto& done : over->wish.done) done(result);
   if (over->committed) {
     hooks_.replace(config_.hooks);

@@ -8,8 +8,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <utility>
 
 #include "app/signal_guard.hpp"
@@ -105,9 +107,10 @@ int Supervisor::run() {
 // A failure that the operator calls fatal is one of the server.
 void Supervisor::tell(config::Hook hook, Json context) {
   hooks_.run(hook, std::move(context), [this, hook](bool ok) {
-    if (ok || stage_ == Stage::stopping || stage_ == Stage::done) return;
-    log::error("the hook {} failed and is fatal, so the server stops", config::name_of(hook));
+    if (ok) return;
     status_ = 1;
+    if (stage_ == Stage::stopping || stage_ == Stage::done) return;
+    log::error("the hook {} failed and is fatal, so the server stops", config::name_of(hook));
     begin_stop(SONICORN_REASON_ADMIN_STOP, 0, {});
   });
 }
@@ -119,7 +122,6 @@ bool Supervisor::open(const std::vector<int>& given) {
     return false;
   };
   if (!account) return failed(account.error());
-  if (config_.privileges.umask) ::umask(*config_.privileges.umask);
   if (!bind_sockets(given)) return false;
   if (order_.open_control) {
     auto control = order_.open_control(io_, *this, config_);
@@ -134,6 +136,13 @@ bool Supervisor::open(const std::vector<int>& given) {
   for (const std::filesystem::path& file : {config_.log_file, config_.access_log}) {
     if (!*account || file.empty() || file == "-") continue;
     if (const auto gave = give_file(file, **account); !gave) return failed(gave.error());
+  }
+  for (const config::Bind& bind : config_.binds) {
+    if (!*account || !given.empty() || bind.kind != config::Bind::Kind::unix_socket) continue;
+    // Its clients are who may write to it, and the account is one of them.
+    if (::lchown(bind.path.c_str(), (*account)->user, (*account)->group) != 0) {
+      log::warning("unix:{} stays this user's: {}", bind.path, std::strerror(errno));
+    }
   }
   if (const auto dropped = drop_privileges(*account); !dropped) return failed(dropped.error());
   open_journal();
@@ -244,6 +253,7 @@ void Supervisor::begin() {
 }
 
 void Supervisor::spawn_all() {
+  watch_pulse();
   for (const auto& slot : slots_) spawn(*slot, Place::current);
 }
 
@@ -280,7 +290,10 @@ void Supervisor::end_if_stopped() {
   bool any = false;
   each_worker([&](WorkerProcess&) { any = true; });
   if (any || std::exchange(leaving_word_, true)) return;
-  hooks_.run(config::Hook::on_exit, {{"status", status_}}, [this](bool) { finish(); });
+  hooks_.run(config::Hook::on_exit, {{"status", status_}}, [this](bool ok) {
+    if (!ok) status_ = 1;
+    finish();
+  });
 }
 
 void Supervisor::finish() {
@@ -324,7 +337,6 @@ void Supervisor::set_workers(unsigned count) {
     return;
   }
   log::info("{} worker(s) instead of {}", count, slots_.size());
-  notifier_.status(fmt::format("serving with {} worker(s)", count));
   tell(config::Hook::nworkers_changed, {{"workers", count}, {"before", slots_.size()}});
   while (slots_.size() < count) {
     const auto index = static_cast<unsigned>(slots_.size());
@@ -344,6 +356,21 @@ void Supervisor::set_workers(unsigned count) {
     left_replacing = left_replacing || is_replacing(slot->index);
   }
   if (left_replacing) replaced("there are fewer workers now");
+  tell_status();
+}
+
+// For the service manager.
+std::string Supervisor::status_text() const {
+  std::string text = fmt::format("serving with {} worker(s)", slots_.size());
+  for (const std::string& app : quarantine_.names()) {
+    text += fmt::format(", app {} is quarantined", app);
+  }
+  if (draining_) text += ", draining";
+  return text;
+}
+
+void Supervisor::tell_status() {
+  if (stage_ == Stage::serving) notifier_.status(status_text());
 }
 
 void Supervisor::quarantine(const std::string& app) {
@@ -352,7 +379,7 @@ void Supervisor::quarantine(const std::string& app) {
       "app {}: it ended workers more than {} times within {:g} s, so it is quarantined: its mount "
       "answers 503 until 'sonicorn unquarantine {}'",
       app, config_.workers.crashes, crash_seconds, app);
-  notifier_.status(fmt::format("serving, but app {} is quarantined", app));
+  tell_status();
   journal_.note({.event = "quarantine", .app = app, .worker = {}, .build_id = {}});
   tell(config::Hook::quarantined,
        {{"app", app}, {"crashes", config_.workers.crashes}, {"seconds", crash_seconds}});

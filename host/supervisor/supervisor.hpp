@@ -93,6 +93,8 @@ class Supervisor final : public Control {
   void set_workers(unsigned count);
   unsigned workers_to_be() const;
   void quarantine(const std::string& app);
+  std::string status_text() const;
+  void tell_status();
   static const char* name_of_reason(std::uint32_t reason);
 
   // first_builds.cpp, reload*.cpp: what is served, and how that is changed

@@ -22,9 +22,9 @@ constexpr milliseconds kLook{1'000};
 // The main thread of a worker waits for nobody, but for a processor.
 constexpr milliseconds kLeastPulse{3'000};
 
+// One that is told to stop has its own limit.
 bool is_to_live(const WorkerProcess& worker) {
-  return worker.state() == WorkerProcess::State::serving ||
-         worker.state() == WorkerProcess::State::admitted;
+  return worker.state() != WorkerProcess::State::stopping;
 }
 
 }  // namespace
@@ -57,9 +57,11 @@ void Supervisor::watch_pulse() {
   if (config_.limits.loop_time.count() == 0) return;
   pulse_timer_.expires_after(pulse_limit() / 2);
   pulse_timer_.async_wait([this](const boost::system::error_code& error) {
-    if (error || stage_ != Stage::serving) return;
+    if (error || (stage_ != Stage::serving && stage_ != Stage::starting)) return;
     for (const auto& slot : slots_) {
-      if (slot->current != nullptr && is_to_live(*slot->current)) look_for_pulse(*slot->current);
+      for (WorkerProcess* const worker : {slot->current.get(), slot->successor.get()}) {
+        if (worker != nullptr && is_to_live(*worker)) look_for_pulse(*worker);
+      }
     }
     watch_pulse();
   });
@@ -93,7 +95,7 @@ void Supervisor::end_without_pulse(pid_t pid) {
   if (worker == nullptr || worker->has_ended() || !is_to_live(*worker)) return;
   log::error("worker {} (pid {}) has not answered the supervisor within {:g} s; it is killed",
              worker->index(), pid, std::chrono::duration<double>(pulse_limit()).count());
-  worker->kill();
+  worker->abort("it did not answer");
 }
 
 // Only with a limit there is something to look at.

@@ -149,6 +149,10 @@ void WorkerProcess::on_message(Json said) {
   const std::string what = said.value("say", std::string());
   if (what == message::kAnswer) return on_answer(said);
   if (what == message::kFailed || said.value("stopping", false)) ends_by_itself_ = true;
+  if (what == message::kFinished) {
+    finished_ = true;
+    return;
+  }
   if (what == message::kReadiness) {
     why_not_ready_ = said.value("why_not", std::string());
     return;
@@ -174,9 +178,14 @@ void WorkerProcess::stop(std::uint32_t reason, int signal, const std::string& te
     if (error) return;
     core::log::error("worker {} (pid {}) has not ended within {:.1f} s; it is killed", index_, pid_,
                      std::chrono::duration<double>(limit).count());
-    events_.killed(*this);
-    kill();
+    abort("it did not end in its time");
   });
+}
+
+void WorkerProcess::abort(const char* why) {
+  if (gone_) return;
+  events_.aborted(*this, why);
+  kill();
 }
 
 void WorkerProcess::kill() {
@@ -220,7 +229,7 @@ void WorkerProcess::on_silence() {
                            "of atexit() of an app may hang"
                          : "has closed its channel to the supervisor, as an app does that closes "
                            "descriptors it did not open");
-    kill();
+    abort("it cannot be reached");
   });
 }
 

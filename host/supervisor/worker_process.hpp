@@ -46,9 +46,9 @@ class WorkerProcess {
   };
 
   struct Events {
-    std::function<void(WorkerProcess&, Json)> message;  // all but answers
-    std::function<void(WorkerProcess&, End)> ended;     // once; may destroy it
-    std::function<void(WorkerProcess&)> killed;         // it did not stop in its time
+    std::function<void(WorkerProcess&, Json)> message;             // all but answers
+    std::function<void(WorkerProcess&, End)> ended;                // once; may destroy it
+    std::function<void(WorkerProcess&, const char* why)> aborted;  // it is about to be killed
   };
 
   // Starts the process. Errors: host.spawn, host.channel.
@@ -94,6 +94,12 @@ class WorkerProcess {
   void stop(std::uint32_t reason, int signal, const std::string& message,
             std::chrono::milliseconds limit);
   void kill();
+  // The same, which is told first (Events::aborted).
+  void abort(const char* why);
+  // Whether it has said that it ends by itself.
+  bool has_said_why() const { return ends_by_itself_; }
+  // Whether it has said that all of its apps are ended in order.
+  bool has_finished() const { return finished_; }
 
  private:
   struct Question {
@@ -127,6 +133,7 @@ class WorkerProcess {
   bool gone_ = false;                    // the process has ended
   bool silent_ = false;                  // its channel has
   bool ends_by_itself_ = false;          // it said so
+  bool finished_ = false;                // and has done so in order
   bool ended_ = false;                   // both, and that is told
   std::optional<End> end_;
   std::string why_not_ready_ = "the server is starting";

@@ -54,10 +54,9 @@ std::unique_ptr<WorkerProcess> Supervisor::start_worker(Slot& slot) {
       io_, children_, setup,
       {[this](WorkerProcess& worker, const Json& said) { on_message(worker, said); },
        [this](WorkerProcess& worker, WorkerProcess::End end) { on_ended(worker, std::move(end)); },
-       [this](const WorkerProcess& worker) {
-         tell(config::Hook::worker_abort, {{"worker", worker.index()},
-                                           {"worker_pid", worker.pid()},
-                                           {"reason", "it did not end in its time"}});
+       [this](const WorkerProcess& worker, const char* why) {
+         tell(config::Hook::worker_abort,
+              {{"worker", worker.index()}, {"worker_pid", worker.pid()}, {"reason", why}});
        }});
   if (!started) {
     log::error("worker {} cannot be started: {}", slot.index, started.error().message);
@@ -120,6 +119,7 @@ void Supervisor::start_again(Slot& slot) {
   ++restarts_;
   const auto wait = slot.backoff.after(slot.lived, chance_);
   log::info("worker {} is started again in {} ms", slot.index, wait.count());
+  quarantine_.leave_out(wait / static_cast<int>(std::max<std::size_t>(slots_.size(), 1)));
   slot.timer.expires_after(wait);
   slot.timer.async_wait([this, index = slot.index](const boost::system::error_code& error) {
     // The place may be gone meanwhile.
@@ -262,7 +262,7 @@ void Supervisor::announce() {
   }
   std::fflush(stdout);
   tell(config::Hook::when_ready, {{"addresses", urls}, {"workers", slots_.size()}});
-  notifier_.ready(fmt::format("serving with {} worker(s)", slots_.size()));
+  notifier_.ready(status_text());
   watch_limits();
   watch_pulse();
   watch_files();

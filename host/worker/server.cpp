@@ -467,6 +467,7 @@ void Server::on_shutdown_overdue() {
 }
 
 void Server::finish() {
+  if (!unclean_) say(message::kFinished);
   stage_ = Stage::done;
   timer_.cancel();
   last_resort_.cancel();
