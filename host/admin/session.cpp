@@ -30,6 +30,7 @@ using Json = nlohmann::json;
 constexpr std::chrono::seconds kPatience{10};
 constexpr std::size_t kMostEvents = 100;  // of a history, unless asked for more
 constexpr std::uint32_t kLargestHead = 8 * 1024;
+constexpr std::uint64_t kLargestBody = 64 * 1024;  // which nobody looks at
 constexpr std::string_view kThings =
     "here are GET /status /workers /apps /history /metrics /livez /readyz, and POST /drain /stop "
     "/reload /apps/NAME/rollback /apps/NAME/commit "
@@ -73,30 +74,46 @@ class Session final : public std::enable_shared_from_this<Session> {
   void read() {
     parser_.emplace();
     parser_->header_limit(kLargestHead);
-    parser_->body_limit(0);
+    parser_->body_limit(kLargestBody);
     stream_.expires_after(kPatience);
     http::async_read(stream_, buffer_, *parser_,
                      [self = shared_from_this()](beast::error_code error, std::size_t) {
-                       if (!error) self->answer();
+                       if (!error) return self->answer();
+                       self->refuse(error);
                      });
   }
 
  private:
+  // Who sends what cannot be read is told so, and that is the end.
+  void refuse(beast::error_code error) {
+    const bool is_bent = error.category() == make_error_code(http::error::bad_method).category() &&
+                         error != http::error::end_of_stream &&
+                         error != http::error::partial_message;
+    if (!is_bent) return;
+    ends_ = true;
+    send(error == http::error::body_limit     ? http::status::payload_too_large
+         : error == http::error::header_limit ? http::status::request_header_fields_too_large
+                                              : http::status::bad_request,
+         "text/plain", fmt::format("this cannot be read: {}\n", error.message()));
+  }
+
   void answer() {
     const auto held = control_.lock();
     if (held == nullptr) return;
     supervisor::Control& control = **held;
-    const http::verb method = parser_->get().method();
+    // HEAD is GET without the body.
+    const bool is_head = parser_->get().method() == http::verb::head;
+    const http::verb method = is_head ? http::verb::get : parser_->get().method();
     const std::string_view target = parser_->get().target();
     if (method == http::verb::get && show_health(control, target)) return;
     if (scope_ == Scope::health) {
-      if (method != http::verb::get) return refuse_method("only GET is answered here\n");
+      if (method != http::verb::get) return refuse_method("only GET and HEAD are answered here\n");
       return send(http::status::not_found, "text/plain", "here are /livez /readyz\n");
     }
     if (method == http::verb::get && show(control, target)) return;
     if (method == http::verb::post && act(control, target)) return;
     if (method != http::verb::get && method != http::verb::post) {
-      return refuse_method("only GET and POST are answered here\n");
+      return refuse_method("only GET, HEAD and POST are answered here\n");
     }
     send(http::status::not_found, "text/plain", std::string(kThings));
   }
@@ -197,16 +214,20 @@ class Session final : public std::enable_shared_from_this<Session> {
     response_ = http::response<http::string_body>(status, 11);
     response_.set(http::field::content_type, type);
     if (status == http::status::method_not_allowed) {
-      response_.set(http::field::allow, scope_ == Scope::all ? "GET, POST" : "GET");
+      response_.set(http::field::allow, scope_ == Scope::all ? "GET, HEAD, POST" : "GET, HEAD");
     }
-    response_.keep_alive(parser_->get().keep_alive());
+    response_.keep_alive(!ends_ && parser_->get().keep_alive());
     response_.body() = std::move(body);
     response_.prepare_payload();
     stream_.expires_after(kPatience);
-    http::async_write(stream_, response_,
-                      [self = shared_from_this()](beast::error_code error, std::size_t) {
-                        if (!error && self->response_.keep_alive()) self->read();
-                      });
+    const auto sent = [self = shared_from_this()](beast::error_code error, std::size_t) {
+      if (!error && self->response_.keep_alive()) self->read();
+    };
+    if (!ends_ && parser_->get().method() == http::verb::head) {
+      head_.emplace(response_);
+      return http::async_write_header(stream_, *head_, sent);
+    }
+    http::async_write(stream_, response_, sent);
   }
 
   beast::basic_stream<Generic> stream_;
@@ -216,6 +237,8 @@ class Session final : public std::enable_shared_from_this<Session> {
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::string_body>> parser_;
   http::response<http::string_body> response_;
+  std::optional<http::response_serializer<http::string_body>> head_;
+  bool ends_ = false;  // after this answer
 };
 
 }  // namespace

@@ -147,6 +147,11 @@ Command add_serve(CLI::App& root) {
                   "Answer /livez and /readyz on this address, too, as in --health 127.0.0.1:9000")
       ->type_name("ADDRESS")
       ->take_last();
+  app->add_option("--health-path", flags->health_path,
+                  "Answer PREFIX/livez and PREFIX/readyz on the addresses of the apps, too,\n"
+                  "as in --health-path /-/health")
+      ->type_name("PREFIX")
+      ->take_last();
   app->add_option("--log-level", flags->log_level, "debug, info, warning or error (default: info)")
       ->type_name("LEVEL")
       ->take_last();

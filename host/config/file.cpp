@@ -217,6 +217,13 @@ void Reader::read_root(const toml::table& root) {
   const Read control = text(
       "the path of a Unix socket, in quotes",
       [this](const std::string& path, const toml::node&) { config_.control = resolved(path); });
+  const auto health_path = text(
+      "a prefix like \"/-/health\", in quotes",
+      [this](const std::string& value, const toml::node& path) {
+        auto mount = health_mount(value);
+        if (!mount) return fail(path.source().begin, mount.error().id, mount.error().message);
+        config_.health_path = *std::move(mount);
+      });
   read_table(root, "",
              {{"bind", [this](const auto& node, auto key) { read_binds(node, key); }},
               {"workers", [this](const auto& node, auto key) { read_workers(node, key); }},
@@ -263,6 +270,7 @@ void Reader::read_root(const toml::table& root) {
               {"control", control},
               {"admin", control},
               {"health", [this](const auto& node, auto key) { read_health(node, key); }},
+              {"health_path", health_path},
               {"limits", [this](const auto& node, auto key) { read_limits(node, key); }},
               {"lifecycle", [this](const auto& node, auto key) { read_lifecycle(node, key); }},
               {"reload", [this](const auto& node, auto key) { read_reload(node, key); }},

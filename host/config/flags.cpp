@@ -24,6 +24,7 @@ constexpr Text kTexts[] = {
     {"log_format", &Flags::log_format},
     {"access_log_format", &Flags::access_log_format},
     {"health", &Flags::health},
+    {"health_path", &Flags::health_path},
     {"user", &Flags::user},
     {"group", &Flags::group},
 };

@@ -169,6 +169,14 @@ void set_values(const Flags& flags, Loaded& loaded) {
           core::host_error("config.bad_flag", fmt::format("--health {}", bind.error().message)));
     }
   }
+  if (flags.health_path) {
+    if (auto mount = health_mount(*flags.health_path)) {
+      config.health_path = *std::move(mount);
+    } else {
+      loaded.errors.push_back(core::host_error(
+          "config.bad_flag", fmt::format("--health-path: {}", mount.error().message)));
+    }
+  }
   for (const std::string& name : flags.without) {
     if (const std::string fault = fault_of_capability(name); !fault.empty()) {
       loaded.errors.push_back(

@@ -31,6 +31,7 @@ struct Flags {
   std::vector<std::string> without;  // added to those of the file
   std::optional<std::filesystem::path> control;
   std::optional<std::string> health;
+  std::optional<std::string> health_path;
   std::optional<std::string> user;
   std::optional<std::string> group;
   std::optional<std::filesystem::path> pid_file;

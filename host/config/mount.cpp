@@ -57,6 +57,13 @@ core::Result<std::string> normal_mount(std::string_view text) {
   return core::Result<std::string>(boost::system::in_place_value, text);
 }
 
+core::Result<std::string> health_mount(std::string_view text) {
+  auto mount = normal_mount(text);
+  if (!mount || *mount != "/") return mount;
+  return core::host_error("config.bad_mount",
+                          "\"/\" would be all there is; allowed is a prefix like \"/-/health\"");
+}
+
 core::Result<AppArgument> parse_app_argument(std::string_view text, const IsFile& exists) {
   const std::size_t equals = text.find('=');
   const bool mounted = text.starts_with('/') && equals != std::string_view::npos &&

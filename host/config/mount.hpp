@@ -20,6 +20,9 @@ bool is_file(const std::filesystem::path& path);
 // config.bad_mount.
 core::Result<std::string> normal_mount(std::string_view text);
 
+// The same for the path of health endpoints, which may not be "/".
+core::Result<std::string> health_mount(std::string_view text);
+
 // What one FILE argument of the command line says.
 struct AppArgument {
   std::string mount;

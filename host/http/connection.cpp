@@ -1,5 +1,7 @@
 #include "http/connection.hpp"
 
+#include "http/health.hpp"
+
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -182,13 +184,29 @@ inline void Connection::call_here(app::Generation& generation) {
   fail(now, response, result, result < 0 ? loop_.context_.take_error() : std::string());
 }
 
+bool Connection::answer_for_health(const Request& to) {
+  const std::string_view what = loop_.router().health_in(to.path);
+  if (what != "/livez" && what != "/readyz") return false;
+  const std::string why_not = what == "/livez" ? "" : Health::of_process().why_not();
+  const std::string text = what == "/livez"    ? "alive\n"
+                           : why_not.empty() ? "ready\n"
+                                             : "not ready: " + why_not + "\n";
+  AppResponse& response = loop_.response_;
+  response.reset();
+  response.status = why_not.empty() ? 200 : 503;
+  response.content_type = SONICORN_STRING("text/plain");
+  response.body = {text.data(), text.size()};
+  send(to, response);
+  return true;
+}
+
 void Connection::serve() {
   // The clock of what comes next starts with it.
   if (phase_ != Phase::idle) loop_.enter(*this, Phase::idle);
   Request& now = request();
   if (loop_.access_ != nullptr) loop_.access_->trace(now);
   if (app_ == nullptr && !now.server_wide && loop_.router().is_closed(now.path)) [[unlikely]] {
-    refuse(now, refusals::kDrained);
+    if (!answer_for_health(now)) refuse(now, refusals::kDrained);
   } else if (loop_.router().follows() && serve_followed(now)) [[unlikely]] {
     // It is done.
   } else if (app_ != nullptr) {

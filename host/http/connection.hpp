@@ -88,6 +88,7 @@ class Connection final : public PollTarget,
 
   Engine::Step accept_body(std::string_view input, std::size_t& used);
   void serve();
+  bool answer_for_health(const Request& to);
   void expire();
   void call(app::Generation& generation);
   void call_here(app::Generation& generation);

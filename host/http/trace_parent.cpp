@@ -37,9 +37,17 @@ std::uint64_t random_number() {
 }  // namespace
 
 std::string_view trace_id_of(std::string_view trace_parent) {
-  if (trace_parent.size() != kTraceParentSize || !trace_parent.starts_with(kVersion)) return {};
+  if (trace_parent.size() < kTraceParentSize) return {};
+  // A later version begins like this one, and may go on behind another "-".
+  const std::string_view version = trace_parent.substr(0, 2);
+  const bool is_known = version == "00" ? trace_parent.size() == kTraceParentSize
+                                        : is_hex(version) && version != "ff" &&
+                                              (trace_parent.size() == kTraceParentSize ||
+                                               trace_parent[kTraceParentSize] == '-');
+  if (!is_known || trace_parent[2] != '-') return {};
   const std::string_view trace_id = trace_parent.substr(kVersion.size(), kTraceIdSize);
-  const std::string_view rest = trace_parent.substr(kVersion.size() + kTraceIdSize);
+  const std::string_view rest = trace_parent.substr(
+      kVersion.size() + kTraceIdSize, kTraceParentSize - kVersion.size() - kTraceIdSize);
   const std::string_view flags = rest.substr(rest.size() - kFlagsSize);
   const bool valid = is_id(trace_id) && rest.front() == '-' &&
                      is_id(rest.substr(1, kParentIdSize)) && rest[1 + kParentIdSize] == '-' &&

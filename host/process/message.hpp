@@ -25,6 +25,8 @@ inline constexpr char kAsk[] = "ask";
 inline constexpr char kQuarantine[] = "quarantine";
 // Somebody else who accepted has gone; look whether somebody waits.
 inline constexpr char kLook[] = "look";
+// Whether the server as a whole serves as it should, for health_path: "why_not".
+inline constexpr char kHealth[] = "health";
 // Open the log files again.
 inline constexpr char kReopen[] = "reopen";
 

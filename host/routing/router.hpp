@@ -35,6 +35,17 @@ class Router {
   // filter is missing, none.
   void close(Closed closed);
 
+  // Below this mount the server answers for its health, whoever is mounted there.
+  void keep_for_health(const std::string& mount) {
+    health_ = mount;
+    close({mount, true});
+  }
+  // What is behind that mount in the path; empty: it is not there.
+  std::string_view health_in(std::string_view path) const {
+    if (health_.empty() || !holds(health_, path)) return {};
+    return path.substr(health_.size());
+  }
+
   // Whether a path for which find() has nobody is under a mount that is closed.
   bool is_closed(std::string_view path) const;
 
@@ -56,6 +67,7 @@ class Router {
   std::vector<app::App*> filters_;
   std::vector<Closed> closed_;  // longest mount first
   bool follows_ = false;
+  std::string health_;
 };
 
 }  // namespace sonicorn::routing

@@ -39,6 +39,7 @@ bool is_clean(int wait_status) { return WIFEXITED(wait_status) && WEXITSTATUS(wa
 void Supervisor::on_ended(WorkerProcess& worker, WorkerProcess::End end) {
   forget_lives(worker);
   sort_end(worker, end);
+  tell_health();
   if (reload_ != nullptr && reload_->waits) prepare_workers();
 }
 

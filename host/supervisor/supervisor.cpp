@@ -260,6 +260,7 @@ void Supervisor::spawn_all() {
 void Supervisor::begin_stop(std::uint32_t reason, int signal, const std::string& text) {
   if (stage_ == Stage::stopping || stage_ == Stage::done) return;
   stage_ = Stage::stopping;
+  tell_health();
   stop_reason_ = reason;
   limits_timer_.cancel();
   pulse_timer_.cancel();
@@ -369,7 +370,19 @@ std::string Supervisor::status_text() const {
   return text;
 }
 
+// Workers that answer for the health of the server are told of each change.
+void Supervisor::tell_health() {
+  if (config_.health_path.empty()) return;
+  std::string why_not;
+  is_ready(why_not);
+  if (health_ == why_not) return;
+  health_ = why_not;
+  each_worker(
+      [&](WorkerProcess& worker) { worker.send(message::kHealth, {{"why_not", why_not}}); });
+}
+
 void Supervisor::tell_status() {
+  tell_health();
   if (stage_ == Stage::serving) notifier_.status(status_text());
 }
 

@@ -95,6 +95,7 @@ class Supervisor final : public Control {
   void quarantine(const std::string& app);
   std::string status_text() const;
   void tell_status();
+  void tell_health();
   static const char* name_of_reason(std::uint32_t reason);
 
   // first_builds.cpp, reload*.cpp: what is served, and how that is changed
@@ -241,6 +242,7 @@ class Supervisor final : public Control {
   Stage stage_ = Stage::starting;
   Clock::time_point started_ = Clock::now();
   bool draining_ = false;
+  std::optional<std::string> health_;  // what workers were told last of why it is not ready
   bool leaving_word_ = false;  // on_exit runs
   int stop_signal_ = 0;        // the first
   Clock::time_point stopped_at_;

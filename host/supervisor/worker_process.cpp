@@ -155,7 +155,6 @@ void WorkerProcess::on_message(Json said) {
   }
   if (what == message::kReadiness) {
     why_not_ready_ = said.value("why_not", std::string());
-    return;
   }
   if (what == message::kPrepared && state_ == State::starting) state_ = State::prepared;
   if (what == message::kServing && state_ == State::admitted) state_ = State::serving;

@@ -216,6 +216,9 @@ void Supervisor::admit(WorkerProcess& worker) {
     worker.ask("drain", {{"app", app}}, config_.grace, [](const Json&) {});
   }
   worker.serve();
+  // It knows nothing yet.
+  health_.reset();
+  tell_health();
 }
 
 bool Supervisor::all_serve() const {
@@ -262,6 +265,7 @@ void Supervisor::announce() {
   }
   std::fflush(stdout);
   tell(config::Hook::when_ready, {{"addresses", urls}, {"workers", slots_.size()}});
+  tell_health();
   notifier_.ready(status_text());
   watch_limits();
   watch_pulse();

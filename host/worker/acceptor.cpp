@@ -1,9 +1,11 @@
 #include "worker/acceptor.hpp"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -81,7 +83,7 @@ bool Acceptor::accept_one() {
   }
   sockaddr_storage address{};
   socklen_t size = sizeof(address);
-  const int fd =
+  int fd =
       ::accept4(fd_, reinterpret_cast<sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0) {
     const int error = errno;
@@ -91,6 +93,15 @@ bool Acceptor::accept_one() {
     if (!shed_elsewhere_()) warn(error);
     pause();
     return false;
+  }
+  // An app has closed a standard descriptor: what it prints must not go to a client.
+  if (fd <= STDERR_FILENO) {
+    const int moved = ::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    const int nowhere = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    ::dup2(nowhere, fd);
+    if (nowhere >= 0) ::close(nowhere);
+    if (moved < 0) return true;
+    fd = moved;
   }
   std::array<char, INET6_ADDRSTRLEN> text;
   const std::string_view peer = write_peer(address, text);

@@ -43,7 +43,9 @@ Apps::Apps(config::Config config, app::Services& services, Traffic& traffic,
       traffic_(traffic),
       io_(io),
       health_timer_(io),
-      quarantined_(std::move(quarantined)) {}
+      quarantined_(std::move(quarantined)) {
+  if (!config_.health_path.empty()) router_->keep_for_health(config_.health_path);
+}
 
 // Whether the app's code is not to be run; its mount is closed then.
 bool Apps::is_quarantined(const config::App& wanted, const app::Inspection& inspection) {

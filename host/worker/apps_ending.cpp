@@ -43,6 +43,7 @@ void Apps::route() {
     static_cast<void>(fresh->add(*app));
   }
   for (const routing::Closed& closed : closed_) fresh->close(closed);
+  if (!config_.health_path.empty()) fresh->keep_for_health(config_.health_path);
   const std::shared_ptr<routing::Router> before = std::exchange(router_, std::move(fresh));
   current_router_.store(router_.get(), std::memory_order_release);
   app::App::forget_ways();

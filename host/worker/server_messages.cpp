@@ -9,6 +9,7 @@
 #include "app/signal_guard.hpp"
 #include "core/log.hpp"
 #include "http/access_log.hpp"
+#include "http/health.hpp"
 #include "process/message.hpp"
 #include "worker/server.hpp"
 
@@ -55,6 +56,8 @@ void Server::on_message(const Json& message) {
     on_stop_message(message);
   } else if (say == message::kAsk) {
     on_ask(message);
+  } else if (say == message::kHealth) {
+    http::Health::of_process().set(text_in(message, "why_not"));
   } else if (say == message::kQuarantine) {
     // While they are brought up, they are not for this thread to touch.
     if (stage_ == Stage::starting) {
