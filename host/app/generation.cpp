@@ -129,14 +129,19 @@ Unloading Generation::unload(std::unique_ptr<Generation> generation, const Trait
   // Static destructors of the app run on this thread.
   const core::PlaceHere here({traits.name, traits.build_id, traits.number, "its unloading"});
   const auto begun = Clock::now();
-  const std::uint64_t watched = services.watchdog.watch({.app = traits.name,
-                                                         .attribute = "its unloading",
-                                                         .generation = traits.number,
-                                                         .thread = ::gettid(),
-                                                         .begun = begun,
-                                                         .limit = services.limits.call_time,
-                                                         .policy = traits.overrun,
-                                                         .abandon = [] {}});
+  Watchdog::Call call{.app = traits.name,
+                      .attribute = "its unloading",
+                      .generation = traits.number,
+                      .thread = ::gettid(),
+                      .begun = begun,
+                      .limit = services.limits.call_time,
+                      .policy = traits.overrun,
+                      .abandon = {}};
+  // They hold the dynamic linker's lock, so nothing can be loaded here any more.
+  call.abandon = [&services, stuck = call] {
+    if (services.on_stuck) services.on_stuck(stuck);
+  };
+  const std::uint64_t watched = services.watchdog.watch(std::move(call));
   generation.reset();
   if (services.watchdog.unwatch(watched)) {
     core::log::warning("app {}: its unloading returned after {:.1f} s", traits.name,

@@ -52,6 +52,8 @@ struct Replacement::Work {
   bool emptied = false;  // the old generation has ended
   bool stuck = false;    // or should have, but does not return from a call
   std::optional<app::SavedState> saved;
+  // The old generation's drain has had its time, so no other call may get its turn.
+  std::shared_ptr<std::atomic<bool>> hangs = std::make_shared<std::atomic<bool>>(false);
 };
 
 Replacement::Replacement(Apps& apps, app::Services& services, Traffic& traffic,
@@ -260,7 +262,8 @@ void Replacement::when_alone(std::size_t next, Clock::time_point deadline, Done 
   app::Occasion why = why_;
   why.deadline = deadline;
   app.current().drain(
-      why, [](const app::Outcome&) {}, [] {});
+      why, [hangs = works_[next]->hangs](const app::Outcome& outcome) { *hangs = outcome.overdue; },
+      [] {});
   wait->timer.async_wait([wait, &app, done](const boost::system::error_code& error) {
     if (error || std::exchange(wait->over, true)) return;
     done(
@@ -287,13 +290,20 @@ std::string Replacement::exchange_one(Work& work) {
   if (given_up_) return "it is not wanted any more";
   app::Generation& old = work.existing->current();
   const auto saved = std::make_shared<std::optional<app::SavedState>>();
-  const app::Outcome save = outcome_of([&](auto done) {
-    old.save_state(
-        [saved, done](const app::Outcome& outcome, std::optional<app::SavedState> state) {
-          *saved = std::move(state);
-          done(outcome);
-        });
-  });
+  const app::Outcome save = outcome_of(
+      [&](auto done) {
+        old.save_state(
+            [saved, done](const app::Outcome& outcome, std::optional<app::SavedState> state) {
+              *saved = std::move(state);
+              done(outcome);
+            });
+      },
+      [&] { return !given_up_ && !*work.hangs; });
+  if (save.overdue && *work.hangs) {
+    return fmt::format(
+        "app {}: save_state of generation {} could not be called, for its drain did not return",
+        old.name(), old.traits().number);
+  }
   if (save.result < 0 || save.overdue) {
     return fmt::format("app {}: save_state {}", old.name(), text_of(old, save));
   }

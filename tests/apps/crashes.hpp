@@ -4,6 +4,7 @@
 //
 //   segv abort exit3 quick-exit3 overflow trap
 //                                what they say; exit and exit3 are the same
+//   exit0                        the same as exit, with the status of success
 //   throw-in-thread segv-in-own-thread overflow-in-own-thread
 //                                in a thread that the app starts, while the call waits for it
 //   deadlock loop                never return
@@ -88,6 +89,7 @@ inline bool act(const sonicorn_server* server, std::string_view how) {
   if (how == "deadlock" || how == "loop") fixture_signal(setting(server, "entered").c_str());
   if (how == "segv") write_to_nowhere();
   if (how == "abort") give_up();
+  if (how == "exit0") leave(0);
   if (how == "exit" || how == "exit3") leave(3);
   if (how == "quick-exit3") std::quick_exit(3);
   if (how == "overflow") rounds += static_cast<unsigned>(go_deeper(0));

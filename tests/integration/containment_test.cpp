@@ -238,6 +238,14 @@ TEST_SUITE("containment") {
     CHECK(ask(server.tcp(), get("/bad/")).body == "well");
   }
 
+  TEST_CASE("exit(0) in a shutdown is no success") {
+    Server server({.toml = crashes("/", "bad", R"(in = "shutdown", how = "exit0")")});
+    server.expect_failure();
+    server.process().send_signal(SIGTERM);
+    CHECK(server.ending().status == 1);
+    CHECK(has_logged(server.log(), {"app bad", "shutdown", "exit"}));
+  }
+
   TEST_CASE("of one file at two mounts, the one that crashes is quarantined") {
     const TemporaryFolder folder;
     const string control = (folder / "control").string();

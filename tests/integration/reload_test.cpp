@@ -392,6 +392,20 @@ TEST_SUITE("reload") {
     }
   }
 
+  TEST_CASE("a thread that was left behind is found when its code is kept by nobody else") {
+    // Sanitizers keep a thread from answering.
+    if (has_sanitizer()) return;
+    const Builds builds("leaves_thread");
+    Server server(
+        {.toml = builds.toml(string(kQuick) + "[reload]\nprobation = 0\n", "name = \"app\"\n")});
+    const pid_t worker = server.worker();
+    builds.install("build_two");
+    CHECK(builds.operate({"reload", "app", "--force"}).ending.status == 0);
+    CHECK(logs(server, {"generation 1 is pinned: the thread left-behind runs its code"}));
+    CHECK(body_of(server) == "two 1");
+    CHECK(server.worker() == worker);
+  }
+
   TEST_CASE("a plan tells what a build would change, and what a reload would refuse") {
     const Builds builds("build_one");
     Server server({.toml = builds.toml()});

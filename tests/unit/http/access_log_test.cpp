@@ -93,7 +93,7 @@ TEST_CASE("the trace-id of a client is the request's id; one that is not valid i
   Logged logged(folder / "log");
   const std::string id = "4bf92f3577b34da6a3ce929d0e0e4736";
   logged.say("GET / HTTP/1.1\r\nHost: a\r\nTraceParent: 00-" + id + "-00f067aa0ba902b7-01\r\n\r\n");
-  logged.say("GET / HTTP/1.1\r\nHost: a\r\nTraceParent: 01-" + id + "-00f067aa0ba902b7-01\r\n\r\n");
+  logged.say("GET / HTTP/1.1\r\nHost: a\r\nTraceParent: ff-" + id + "-00f067aa0ba902b7-01\r\n\r\n");
   const std::vector<Json> lines = lines_in(folder / "log");
   REQUIRE(lines.size() == 2);
   CHECK(lines[0]["request_id"] == id);

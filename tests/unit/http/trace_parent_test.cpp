@@ -23,11 +23,17 @@ TEST_CASE("a valid traceparent has a trace-id") {
   CHECK(trace_id_of(with(3, std::string(31, '0') + "1")) == std::string(31, '0') + "1");
 }
 
+TEST_CASE("a later version begins like the first") {
+  CHECK(trace_id_of(with(0, "01")) == kId);
+  CHECK(trace_id_of(with(0, "cc") + "-what-the-future-will-be-like") == kId);
+  CHECK(trace_id_of(with(0, "cc") + ".what").empty());
+}
+
 TEST_CASE("what is not quite a traceparent has none") {
   CHECK(trace_id_of("").empty());
   CHECK(trace_id_of(std::string(kValid) + "-").empty());
   CHECK(trace_id_of(kValid.substr(0, 54)).empty());
-  CHECK(trace_id_of(with(0, "01")).empty());
+  CHECK(trace_id_of(with(0, "0g")).empty());
   CHECK(trace_id_of(with(0, "ff")).empty());
   CHECK(trace_id_of(with(3, "4B")).empty());
   CHECK(trace_id_of(with(40, "A")).empty());
