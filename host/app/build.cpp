@@ -68,10 +68,8 @@ Json describe(const Build& build, const std::string& name) {
   for (const fs::path& library : build.inspection.libraries_beside) {
     beside.push_back(library.string());
   }
-  return {{"copy", build.copy.string()},
-          {"name", name},
-          {"libraries", libraries},
-          {"beside", beside}};
+  return {
+      {"copy", build.copy.string()}, {"name", name}, {"libraries", libraries}, {"beside", beside}};
 }
 
 core::Result<Build> copy_build(const Build& build, const fs::path& copy) {

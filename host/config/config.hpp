@@ -134,8 +134,8 @@ struct Config {
   bool skip_broken = false;                    // serve without apps that are refused
   std::vector<std::string> without;            // capabilities withheld, "NAME" or "NAME/REV"
   std::filesystem::path control;               // the operator's Unix socket; empty: the usual place
-  std::string health_path;                     // "/prefix" where they are on every address; or empty
-  std::optional<Bind> health;                  // where /livez and /readyz are answered, too
+  std::string health_path;            // "/prefix" where they are on every address; or empty
+  std::optional<Bind> health;         // where /livez and /readyz are answered, too
   std::filesystem::path runtime_dir;  // where private copies of apps live; empty: the system's
   core::log::Level log_level = core::log::Level::info;
   core::log::Format log_format = core::log::Format::text;

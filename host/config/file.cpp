@@ -217,13 +217,13 @@ void Reader::read_root(const toml::table& root) {
   const Read control = text(
       "the path of a Unix socket, in quotes",
       [this](const std::string& path, const toml::node&) { config_.control = resolved(path); });
-  const auto health_path = text(
-      "a prefix like \"/-/health\", in quotes",
-      [this](const std::string& value, const toml::node& path) {
-        auto mount = health_mount(value);
-        if (!mount) return fail(path.source().begin, mount.error().id, mount.error().message);
-        config_.health_path = *std::move(mount);
-      });
+  const auto health_path =
+      text("a prefix like \"/-/health\", in quotes",
+           [this](const std::string& value, const toml::node& path) {
+             auto mount = health_mount(value);
+             if (!mount) return fail(path.source().begin, mount.error().id, mount.error().message);
+             config_.health_path = *std::move(mount);
+           });
   read_table(root, "",
              {{"bind", [this](const auto& node, auto key) { read_binds(node, key); }},
               {"workers", [this](const auto& node, auto key) { read_workers(node, key); }},
@@ -421,9 +421,8 @@ void Reader::read_app(const toml::table& table) {
                      in_quotes(app.file.string()), app.mount, twin->where));
   }
   const auto namesake =
-      std::find_if(config_.apps.begin(), config_.apps.end(), [&](const App& other) {
-        return !app.name.empty() && other.name == app.name;
-      });
+      std::find_if(config_.apps.begin(), config_.apps.end(),
+                   [&](const App& other) { return !app.name.empty() && other.name == app.name; });
   if (namesake != config_.apps.end()) {
     fail(where, "config.duplicate_name",
          fmt::format("app.name is {} here and at {}; give each app a name of its own",

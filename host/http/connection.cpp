@@ -1,7 +1,5 @@
 #include "http/connection.hpp"
 
-#include "http/health.hpp"
-
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,6 +14,7 @@
 #include "core/log.hpp"
 #include "http/abi_request.hpp"
 #include "http/access_log.hpp"
+#include "http/health.hpp"
 #include "http/loop.hpp"
 #include "http/refused_head.hpp"
 
@@ -188,7 +187,7 @@ bool Connection::answer_for_health(const Request& to) {
   const std::string_view what = loop_.router().health_in(to.path);
   if (what != "/livez" && what != "/readyz") return false;
   const std::string why_not = what == "/livez" ? "" : Health::of_process().why_not();
-  const std::string text = what == "/livez"    ? "alive\n"
+  const std::string text = what == "/livez"  ? "alive\n"
                            : why_not.empty() ? "ready\n"
                                              : "not ready: " + why_not + "\n";
   AppResponse& response = loop_.response_;

@@ -377,8 +377,9 @@ void Supervisor::tell_health() {
   is_ready(why_not);
   if (health_ == why_not) return;
   health_ = why_not;
-  each_worker(
-      [&](WorkerProcess& worker) { worker.send(message::kHealth, {{"why_not", why_not}}); });
+  each_worker([&](WorkerProcess& worker) {
+    worker.send(message::kHealth, {{"why_not", why_not}});
+  });
 }
 
 void Supervisor::tell_status() {

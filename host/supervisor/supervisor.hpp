@@ -243,8 +243,8 @@ class Supervisor final : public Control {
   Clock::time_point started_ = Clock::now();
   bool draining_ = false;
   std::optional<std::string> health_;  // what workers were told last of why it is not ready
-  bool leaving_word_ = false;  // on_exit runs
-  int stop_signal_ = 0;        // the first
+  bool leaving_word_ = false;          // on_exit runs
+  int stop_signal_ = 0;                // the first
   Clock::time_point stopped_at_;
   std::uint32_t stop_reason_ = 0;
   int status_ = 0;

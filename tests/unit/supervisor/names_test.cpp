@@ -1,9 +1,9 @@
+#include "supervisor/names.hpp"
+
 #include <doctest/doctest.h>
 
 #include <string>
 #include <vector>
-
-#include "supervisor/names.hpp"
 
 // What apps are called.
 
