@@ -127,7 +127,7 @@ void Supervisor::on_leaver_ended(std::unique_ptr<WorkerProcess> worker,
   // An app may call exit(0) where others wait for their shutdown.
   const bool clean = is_clean(end.wait_status) && end.last_words.empty() && worker->has_finished();
   if (!clean) {
-    note_death(*worker, end);
+    note_death(*worker, end, !end.last_words.empty());
   } else {
     tell_of_end(*worker, end);
   }
