@@ -167,9 +167,10 @@ std::string Supervisor::note_death(const WorkerProcess& worker, const WorkerProc
     }
   }
   if (!told) {
-    log::error(
-        "worker {} (pid {}) {}{}", worker.index(), worker.pid(), text_of(end.wait_status),
-        is_clean(end.wait_status) ? " before its apps had ended, as exit() by an app does" : "");
+    log::error("worker {} (pid {}) {}{}", worker.index(), worker.pid(), text_of(end.wait_status),
+               is_clean(end.wait_status) && !worker.has_finished()
+                   ? " before its apps had ended, as exit() by an app does"
+                   : "");
   }
   tell_of_end(worker, end);
   journal_.note({.event = "worker_ended",
