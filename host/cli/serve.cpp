@@ -14,6 +14,7 @@
 #include "config/load.hpp"
 #include "config/range.hpp"
 #include "core/log.hpp"
+#include "core/outlet.hpp"
 
 namespace sonicorn::cli {
 namespace {
@@ -50,6 +51,15 @@ int serve(const config::Flags& flags) {
   }
   if (loaded.config.privileges.umask) ::umask(*loaded.config.privileges.umask);
   if (!open_log(loaded.config)) return kFailed;
+  const std::filesystem::path& access_log = loaded.config.access_log;
+  if (!access_log.empty() && access_log != "-") {
+    // The workers write it.
+    if (const auto opened = core::Outlet::open(access_log); !opened) {
+      core::log::error("the access log {}; name another file (--access-log)",
+                       opened.error().message);
+      return kFailed;
+    }
+  }
   const std::filesystem::path journal = admin::usual_journal_path(loaded.config.control);
   return supervisor::serve({.flags = flags,
                             .text = *text,

@@ -146,6 +146,7 @@ void WorkerProcess::on_answer(const Json& said) {
 }
 
 void WorkerProcess::on_message(Json said) {
+  ++heard_;
   const std::string what = said.value("say", std::string());
   if (what == message::kAnswer) return on_answer(said);
   if (what == message::kFailed || said.value("stopping", false)) ends_by_itself_ = true;
@@ -208,9 +209,15 @@ void WorkerProcess::on_end(int wait_status) {
   end_ = End{wait_status, read_last_words()};
   if (silent_) return tell_end();
   // What it said before it ended is heard first. A process that an app forked may hold the channel.
+  await_last_messages();
+}
+
+// As long as there is one more within the time.
+void WorkerProcess::await_last_messages() {
   end_timer_.expires_after(kLastMessages);
-  end_timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) tell_end();
+  end_timer_.async_wait([this, before = heard_](const boost::system::error_code& error) {
+    if (error) return;
+    heard_ != before ? await_last_messages() : tell_end();
   });
 }
 

@@ -113,6 +113,7 @@ class WorkerProcess {
   void on_message(Json message);
   void on_answer(const Json& message);
   void on_end(int wait_status);
+  void await_last_messages();
   void on_silence();
   void tell_end();
   std::vector<std::byte> read_last_words() const;
@@ -136,6 +137,7 @@ class WorkerProcess {
   bool finished_ = false;                // and has done so in order
   bool ended_ = false;                   // both, and that is told
   std::optional<End> end_;
+  std::uint64_t heard_ = 0;  // messages
   std::string why_not_ready_ = "the server is starting";
   bool pulse_asked_ = false;
   std::string blamed_;
