@@ -21,6 +21,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kLook{1'000};
 // The main thread of a worker waits for nobody, but for a processor.
 constexpr milliseconds kLeastPulse{3'000};
+constexpr milliseconds kProgramStart{5'000};
 
 // One that is told to stop has its own limit.
 bool is_to_live(const WorkerProcess& worker) {
@@ -73,7 +74,10 @@ milliseconds Supervisor::pulse_limit() const {
 
 void Supervisor::look_for_pulse(WorkerProcess& worker) {
   if (!worker.begin_pulse()) return;
-  const auto timer = std::make_shared<boost::asio::steady_timer>(io_, pulse_limit());
+  // One that starts is a new program first.
+  const bool starts = worker.state() == WorkerProcess::State::starting;
+  const milliseconds limit = starts ? pulse_limit() + kProgramStart : pulse_limit();
+  const auto timer = std::make_shared<boost::asio::steady_timer>(io_, limit);
   timer->async_wait([this, timer, pid = worker.pid()](const boost::system::error_code& error) {
     if (error) return;
     // Who was stopped himself finds the limit over before he hears of the answer.
@@ -82,19 +86,18 @@ void Supervisor::look_for_pulse(WorkerProcess& worker) {
       if (!cancelled) end_without_pulse(pid);
     });
   });
-  worker.ask("pulse", {}, pulse_limit() + 2 * kLook,
-             [this, timer, pid = worker.pid()](const Json& answer) {
-               if (answer.is_null()) return;
-               timer->cancel();
-               if (WorkerProcess* const found = worker_of(pid)) found->end_pulse();
-             });
+  worker.ask("pulse", {}, limit + 2 * kLook, [this, timer, pid = worker.pid()](const Json& answer) {
+    if (answer.is_null()) return;
+    timer->cancel();
+    if (WorkerProcess* const found = worker_of(pid)) found->end_pulse();
+  });
 }
 
 void Supervisor::end_without_pulse(pid_t pid) {
   WorkerProcess* const worker = worker_of(pid);
   if (worker == nullptr || worker->has_ended() || !is_to_live(*worker)) return;
-  log::error("worker {} (pid {}) has not answered the supervisor within {:g} s; it is killed",
-             worker->index(), pid, std::chrono::duration<double>(pulse_limit()).count());
+  log::error("worker {} (pid {}) has not answered the supervisor in its time; it is killed",
+             worker->index(), pid);
   worker->abort("it did not answer");
 }
 
