@@ -59,7 +59,7 @@ class Channel::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void send(const Json& message) {
-    if (closed_) return;
+    if (closed_ || mute_) return;
     const std::string text = message.dump(-1, ' ', false, Json::error_handler_t::replace);
     const auto size = static_cast<std::uint32_t>(text.size());
     std::string framed(sizeof(size), '\0');
@@ -99,7 +99,11 @@ class Channel::Impl : public std::enable_shared_from_this<Impl> {
   void write() {
     asio::async_write(socket_, asio::buffer(waiting_.front()),
                       [self = shared_from_this()](const boost::system::error_code& error, auto) {
-                        if (error) return self->shut();
+                        if (error) {
+                          // Nobody listens there, but what was said before may still be heard.
+                          self->mute_ = true;
+                          return self->waiting_.clear();
+                        }
                         self->waiting_.pop_front();
                         if (!self->waiting_.empty()) self->write();
                       });
@@ -124,6 +128,7 @@ class Channel::Impl : public std::enable_shared_from_this<Impl> {
   std::string text_;
   std::deque<std::string> waiting_;
   bool closed_ = false;
+  bool mute_ = false;  // nothing can be sent any more
 };
 
 Channel::Channel(asio::io_context& io, int fd) : impl_(std::make_shared<Impl>(io, fd)) {}

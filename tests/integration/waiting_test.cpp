@@ -74,7 +74,7 @@ TEST_SUITE("waiting") {
   }
 
   TEST_CASE("a worker that is stopped while it starts is ended") {
-    Waiting waiting("contract_plain", "[limits]\nloop_time = 1\n[workers]\nbackoff = 0.001\n");
+    Waiting waiting("contract_plain", "[workers]\nbackoff = 0.001\n", "[limits]\nloop_time = 1\n");
     waiting.contract.steer("app", "start=hang");
     const pid_t first = waiting.server.worker();
     ::kill(first, SIGKILL);

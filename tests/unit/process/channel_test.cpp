@@ -43,6 +43,26 @@ TEST_SUITE("process.channel") {
     CHECK(heard[2]["say"] == "three");
   }
 
+  TEST_CASE("what was said before the end is heard also by who says something after it") {
+    Pair pair;
+    auto theirs = std::make_unique<Channel>(pair.io, pair.ends.theirs);
+    theirs->send({{"say", "one"}});
+    theirs->send({{"say", "last"}});
+    pair.io.poll();
+    theirs.reset();
+    pair.ours->send({{"say", "too late"}});
+    pair.io.restart();
+    pair.io.poll();
+    std::vector<Json> heard;
+    bool closed = false;
+    pair.ours->listen([&](Json message) { heard.push_back(std::move(message)); },
+                      [&] { closed = true; });
+    pair.io.restart();
+    while (!closed) pair.io.run_one();
+    REQUIRE(heard.size() == 2);
+    CHECK(heard[1]["say"] == "last");
+  }
+
   TEST_CASE("what is no message ends the channel") {
     for (const std::string& bytes :
          {std::string("\xff\xff\xff\xff", 4), std::string("\x02\0\0\0[]", 6),
