@@ -155,6 +155,10 @@ TEST_SUITE("reload_faults") {
     steered.contract.wait_until("app", [](const json& line) {
       return line["call"] == "start" && line["phase"] == "end" && line["result"] != 0;
     });
+    // The third has got that far, too.
+    steered.contract.wait_until("app", [](const json& line) {
+      return line["call"] == "start" && line["worker"] == 2 && line["generation"] == 2;
+    });
     steered.steer("");
     steered.contract.gate().put();
     CHECK(reload.outcome().ending.status == 1);
