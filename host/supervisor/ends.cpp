@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sonicorn/context.h>
 #include <sys/wait.h>
 
@@ -79,6 +81,14 @@ void Supervisor::on_current_ended(Slot& slot, std::unique_ptr<WorkerProcess> wor
     // Who did not crash has said so itself.
     if (!app.empty() && !end.last_words.empty()) {
       log::error("not serving: mend app {}, or serve the others with --skip-broken", app);
+    }
+    if (app.empty() && !worker->has_said_why()) {
+      std::vector<std::string> names;
+      for (const Served& served : served_) names.push_back(served.name);
+      log::error(
+          "not serving: the process ended while its apps started, as _exit() by an app does; look "
+          "into {}, one at a time where there are several",
+          fmt::join(names, ", "));
     }
     status_ = 1;
     worker.reset();
@@ -171,6 +181,10 @@ std::string Supervisor::note_death(const WorkerProcess& worker, const WorkerProc
                is_clean(end.wait_status) && !worker.has_finished()
                    ? " before its apps had ended, as exit() by an app does"
                    : "");
+    if (end.last_words.empty() && !worker.step().empty()) {
+      log::error("worker {}: {} had begun and not returned; look there for what ended the process",
+                 worker.index(), worker.step());
+    }
   }
   tell_of_end(worker, end);
   journal_.note({.event = "worker_ended",

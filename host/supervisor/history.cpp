@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <string>
 #include <utility>
 
@@ -23,15 +25,18 @@ void Supervisor::open_journal() {
   serving_event_ = journal_.begin({.event = "serve", .app = {}, .worker = {}, .build_id = {}});
 }
 
-void Supervisor::on_life(const WorkerProcess& worker, const Json& said) {
+void Supervisor::on_life(WorkerProcess& worker, const Json& said) {
   const std::pair key{worker.pid(), said.value("key", std::uint64_t{0})};
   if (said.contains("result")) {
     const auto found = lives_.find(key);
     if (found == lives_.end()) return;
     journal_.end(found->second, said.value("result", std::string()));
     lives_.erase(found);
+    worker.note_step(key.second, {});
     return;
   }
+  worker.note_step(key.second, fmt::format("{} of app {}", said.value("event", std::string()),
+                                           said.value("app", std::string())));
   lives_[key] = journal_.begin({.event = said.value("event", std::string()),
                                 .app = said.value("app", std::string()),
                                 .worker = worker.index(),

@@ -139,7 +139,7 @@ class Supervisor final : public Control {
 
   // history.cpp: the journal
   void open_journal();
-  void on_life(const WorkerProcess& worker, const Json& said);
+  void on_life(WorkerProcess& worker, const Json& said);
   void forget_lives(const WorkerProcess& worker);
 
   // probation.cpp: the return to the build before

@@ -79,6 +79,17 @@ class WorkerProcess {
   const std::string& blamed() const { return blamed_; }
   void blame(std::string app) { blamed_ = std::move(app); }
 
+  // The step of an app's life that has begun under `key`; empty: it has ended.
+  void note_step(std::uint64_t key, std::string step) {
+    if (step.empty()) {
+      steps_.erase(key);
+    } else {
+      steps_[key] = std::move(step);
+    }
+  }
+  // The one that began last of those that have not ended; empty: there is none.
+  std::string step() const { return steps_.empty() ? std::string() : steps_.rbegin()->second; }
+
   void send(const char* what, Json more = Json::object());
   // Asks it; the answer is null when it has ended or has not answered in its time, in addition to
   // which it may take `more_time`.
@@ -137,6 +148,7 @@ class WorkerProcess {
   bool finished_ = false;                // and has done so in order
   bool ended_ = false;                   // both, and that is told
   std::optional<End> end_;
+  std::map<std::uint64_t, std::string> steps_;
   std::uint64_t heard_ = 0;  // messages
   std::string why_not_ready_ = "the server is starting";
   bool pulse_asked_ = false;

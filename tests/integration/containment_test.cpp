@@ -246,6 +246,20 @@ TEST_SUITE("containment") {
     CHECK(has_logged(server.log(), {"app bad", "shutdown", "exit"}));
   }
 
+  TEST_CASE("what a worker was in is told of one that ends without a word") {
+    const Contract contract;
+    Server server({.toml = patient_times() + "[workers]\nbackoff = 0.001\n" +
+                           contract.app("/", "contract_plain", "app")});
+    server.expect_failure();
+    contract.steer("app", "start=hang");
+    ::kill(server.worker(), SIGKILL);
+    contract.wait_for("app", "start", "begin", 2);
+    ::kill(server.worker(), SIGKILL);
+    CHECK(logs(server, {"start of app app had begun and not returned"}));
+    contract.steer("app", "");
+    CHECK(eventually([&] { return ask(server.tcp(), get("/")).status == 200; }));
+  }
+
   TEST_CASE("of one file at two mounts, the one that crashes is quarantined") {
     const TemporaryFolder folder;
     const string control = (folder / "control").string();
