@@ -50,7 +50,8 @@ struct Services {
   Metrics metrics;
   Bus bus;
   Watchdog watchdog;
-  // What is done about a call that holds up an I/O thread; set before the threads are made.
+  // What is done about a call that holds up a thread which others need; set before the threads are
+  // made.
   std::function<void(const Watchdog::Call&)> on_stuck;
   // Who is told of lives; called on any thread.
   std::function<void(LifeEvent)> tell_life;

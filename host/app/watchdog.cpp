@@ -104,8 +104,8 @@ void Watchdog::run() {
     }
     if (!overdue.empty() || !stuck.empty()) {
       lock.unlock();
-      for (const StuckCall& each : stuck) tell_stuck(each, now);
       for (const Call& call : overdue) tell(call, now);
+      for (const StuckCall& each : stuck) tell_stuck(each, now);
       lock.lock();
       telling_ = 0;
       told_.notify_all();
@@ -142,15 +142,25 @@ void Watchdog::sample(Sampled& each, Clock::time_point now, std::vector<Call>& o
                 generation->traits().overrun,
                 nullptr};
   };
-  if (!each.told && now - each.since >= each.limit) {
+  const bool overruns = !each.told && now - each.since >= each.limit;
+  if (overruns) {
     each.told = true;
     overdue.push_back(described(each.limit));
   }
   if (each.stuck.tell && !each.told_stuck && each.stuck.limit.count() != 0 &&
       now - each.since >= each.stuck.limit) {
     each.told_stuck = true;
-    stuck.push_back({described(each.stuck.limit), each.stuck.tell});
+    if (generation->traits().serial || !is_borne(each.stuck)) {
+      stuck.push_back({described(each.stuck.limit), each.stuck, overruns});
+    }
   }
+}
+
+bool Watchdog::is_borne(const Stuck& stuck) const {
+  const auto lost = std::count_if(sampled_.begin(), sampled_.end(), [&](const Sampled& each) {
+    return each.told_stuck && each.stuck.kind == stuck.kind;
+  });
+  return static_cast<std::size_t>(lost) <= stuck.borne;
 }
 
 void Watchdog::tell_place(const Call& call) {
@@ -164,14 +174,15 @@ void Watchdog::tell_place(const Call& call) {
   }
 }
 
-void Watchdog::tell_stuck(const StuckCall& stuck, Clock::time_point now) {
-  const Call& call = stuck.call;
+void Watchdog::tell_stuck(const StuckCall& each, Clock::time_point now) {
+  const Call& call = each.call;
   core::log::error(
-      "app {}: {} holds up an I/O thread for {:.1f} s (generation {}, thread {}); the worker is to "
-      "be replaced. An app that may take long declares that it blocks",
-      call.app, call.attribute, seconds(now - call.begun), call.generation, call.thread);
-  tell_place(call);
-  stuck.tell(call);
+      "app {}: {} holds up {} for {:.1f} s (generation {}, thread {}); the worker is to be "
+      "replaced{}{}",
+      call.app, call.attribute, each.stuck.kind, seconds(now - call.begun), call.generation,
+      call.thread, each.stuck.remedy.empty() ? "" : ". ", each.stuck.remedy);
+  if (!each.placed) tell_place(call);
+  each.stuck.tell(call);
 }
 
 void Watchdog::tell(const Call& call, Clock::time_point now) {

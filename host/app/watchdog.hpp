@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -57,9 +58,13 @@ class Watchdog {
 
   // Watches all calls that requests make on the thread of `context` (CallContext::running), which
   // stays until forget(). Sampled, so an overrun is told up to a quarter of a second late.
-  // Where the thread serves others, too, `stuck` says when it is lost to them.
+  // Where the thread serves others, too, `stuck` says when it is lost to them, and how many threads
+  // of its kind may be: one that is in a serial app is lost to all who want that app, so none.
   struct Stuck {
+    std::string_view kind;                  // "an I/O thread"; texts outlive the watchdog
+    std::string_view remedy;                // a sentence for the log, if there is one
     std::chrono::milliseconds limit{0};     // 0: never
+    std::size_t borne = 0;                  // no more of the kind's threads are told as stuck
     std::function<void(const Call&)> tell;  // once a call, on the watchdog's thread
   };
   void watch_requests(const CallContext& context, std::chrono::milliseconds limit, Stuck stuck);
@@ -90,13 +95,15 @@ class Watchdog {
 
   struct StuckCall {
     Call call;
-    std::function<void(const Call&)> tell;
+    Stuck stuck;
+    bool placed;  // its overrun was told, with the backtrace, at the same time
   };
 
   void run();
   void tell(const Call& call, Clock::time_point now);
   static void tell_place(const Call& call);
-  static void tell_stuck(const StuckCall& stuck, Clock::time_point now);
+  static void tell_stuck(const StuckCall& each, Clock::time_point now);
+  bool is_borne(const Stuck& stuck) const;
   void sample(Sampled& each, Clock::time_point now, std::vector<Call>& overdue,
               std::vector<StuckCall>& stuck);
   Clock::time_point next_look(Clock::time_point now) const;

@@ -53,7 +53,7 @@ inline constexpr char kRetired[] = "retired";
 // What became of the state that an app handed over: "app", "schema", "state".
 inline constexpr char kState[] = "state";
 // It can serve only in part, or should serve no longer, and asks to be replaced: "why"; with "app",
-// "generation" and "attribute" when an app's call holds up an I/O thread.
+// "generation" and "attribute" when an app's call holds up a thread which others need.
 inline constexpr char kReplace[] = "replace";
 
 }  // namespace sonicorn::process::message

@@ -15,11 +15,11 @@
 
 namespace sonicorn::worker {
 
-BlockingPool::BlockingPool(unsigned max_threads, std::size_t max_queue, app::Watchdog& watchdog,
+BlockingPool::BlockingPool(unsigned max_threads, std::size_t max_queue, app::Services& services,
                            std::chrono::milliseconds request_time)
     : max_threads_(max_threads),
       max_queue_(max_queue),
-      watchdog_(watchdog),
+      services_(services),
       request_time_(request_time) {}
 
 BlockingPool::~BlockingPool() {
@@ -96,7 +96,12 @@ void BlockingPool::run() {
   app::set_thread_role(SONICORN_THREAD_POOL);
   app::CallContext context(SONICORN_SCOPE_REQUEST, SONICORN_THREAD_POOL);
   context.set_event("on_request");
-  watchdog_.watch_requests(context, request_time_);
+  services_.watchdog.watch_requests(context, request_time_,
+                                    {.kind = "a thread of the pool",
+                                     .remedy = {},
+                                     .limit = request_time_,
+                                     .borne = (max_threads_ - 1) / 2,
+                                     .tell = services_.on_stuck});
   {
     std::unique_lock lock(mutex_);
     tasks_[&context];
@@ -119,7 +124,7 @@ void BlockingPool::run() {
     tasks_.erase(&context);
   }
   app::Generation::leave_thread(context);
-  watchdog_.forget(context);
+  services_.watchdog.forget(context);
 }
 
 // Waits for a call that the app has not refused this thread for; null when the pool ends.

@@ -11,7 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "app/watchdog.hpp"
+#include "app/services.hpp"
 #include "http/pool_call.hpp"
 
 namespace sonicorn::worker {
@@ -21,8 +21,10 @@ namespace sonicorn::worker {
 // wait without holding a thread. Thread-safe.
 class BlockingPool final : public http::Executor {
  public:
-  // `watchdog` outlives the pool and is told of calls that run longer than `request_time`.
-  BlockingPool(unsigned max_threads, std::size_t max_queue, app::Watchdog& watchdog,
+  // `services` outlive the pool. Their watchdog is told of calls that run longer than
+  // `request_time`; when half of the threads are in such calls, or one is and its app is serial,
+  // the process is told as stuck.
+  BlockingPool(unsigned max_threads, std::size_t max_queue, app::Services& services,
                std::chrono::milliseconds request_time);
   // Joins the threads. REQUIRES: no call running that never ends.
   ~BlockingPool();
@@ -66,7 +68,7 @@ class BlockingPool final : public http::Executor {
 
   const unsigned max_threads_;
   const std::size_t max_queue_;
-  app::Watchdog& watchdog_;
+  app::Services& services_;
   const std::chrono::milliseconds request_time_;
   std::mutex mutex_;
   std::condition_variable work_;

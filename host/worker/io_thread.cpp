@@ -162,8 +162,12 @@ class IoThread::Impl {
     loop->context().counted_as = index_ + 1;
     app::set_thread_role(SONICORN_THREAD_IO);
     core::ask_for_short_turns();
-    shared_.services.watchdog.watch_requests(loop->context(), shared_.limits.request_time,
-                                             {shared_.limits.loop_time, shared_.services.on_stuck});
+    shared_.services.watchdog.watch_requests(
+        loop->context(), shared_.limits.request_time,
+        {.kind = "an I/O thread",
+         .remedy = "An app that may take long declares that it blocks",
+         .limit = shared_.limits.loop_time,
+         .tell = shared_.services.on_stuck});
     watch();
     made.set_value();
     for (const app::App* each : shared_.apps) join(*each);

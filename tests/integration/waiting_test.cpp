@@ -1,6 +1,9 @@
 #include <algorithm>
 #include <csignal>
+#include <memory>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "support/contract.hpp"
 #include "support/reloading.hpp"
@@ -146,6 +149,35 @@ TEST_SUITE("waiting") {
     CHECK(logs(server, {"app hangs: ended; it declares no shutdown"}));
     server.process().send_signal(SIGINT);
     CHECK(server.ending().status == 128 + SIGINT);
+  }
+
+  TEST_CASE("handlers that never return cost their worker, and no other app") {
+    for (const auto& [fixture_name, hanging] :
+         {std::pair{"contract_plain", 2}, std::pair{"contract_serial", 1}}) {
+      CAPTURE(string(fixture_name));
+      const Contract contract;
+      Server server({.toml = "grace = 1\nblocking_threads = 4\n[limits]\nrequest_time = 1\n" +
+                             contract.app("/app", fixture_name, "app") +
+                             app_entry("/other", "echo")});
+      server.expect_failure();
+      const pid_t worker = server.worker();
+      contract.steer("app", "on_request=hang");
+      std::vector<std::unique_ptr<Client>> clients;
+      for (int i = 0; i < hanging; ++i) {
+        clients.push_back(std::make_unique<Client>(server.tcp()));
+        clients.back()->send(get("/app"));
+        contract.wait_for("app", "on_request", "begin", static_cast<std::size_t>(i) + 1);
+      }
+      contract.steer("app", "");
+      CHECK(eventually([&] {
+        CHECK(ask(server.tcp(), get("/other")).status == 200);
+        const auto now = server.workers();
+        return std::find(now.begin(), now.end(), worker) == now.end();
+      }));
+      CHECK(logs(server, {"app app: on_request holds up a thread of the pool for"}));
+      for (const auto& client : clients) CHECK(client->read_response().status == 503);
+      CHECK(ask(server.tcp(), get("/app")).status == 200);
+    }
   }
 
   TEST_CASE("a worker whose log cannot be opened serves, and writes it as soon as it can be") {
