@@ -5,11 +5,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <deque>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -31,8 +33,8 @@ using Tcp = asio::ip::tcp;
 using Held = std::shared_ptr<supervisor::Control*>;
 
 constexpr std::chrono::milliseconds kPause{200};
-// More than that at once are not let in: descriptors are for the workers, too.
-constexpr long kMostSessions = 128;
+// Of one address at once: descriptors are for the workers, too.
+constexpr std::size_t kMostConnections = 128;
 
 // Accepts the operator's connections on one address.
 template <class Protocol>
@@ -47,8 +49,8 @@ class Endpoint {
     acceptor_.async_accept([this](error_code error, typename Protocol::socket socket) {
       if (error == asio::error::operation_aborted) return;
       if (!error) {
-        if (tickets_.use_count() <= kMostSessions) {
-          serve_operator(std::move(socket), control_, scope_, tickets_);
+        if (make_room()) {
+          connections_.push_back(serve_operator(std::move(socket), control_, scope_));
         }
         return accept();
       }
@@ -61,11 +63,25 @@ class Endpoint {
   }
 
  private:
+  // At the cost of the oldest connection that only idles, so that idling ones keep nobody out.
+  bool make_room() {
+    if (connections_.size() < kMostConnections) return true;
+    std::erase_if(connections_, [](const auto& each) { return each.expired(); });
+    if (connections_.size() < kMostConnections) return true;
+    const auto idle = std::find_if(connections_.begin(), connections_.end(), [](const auto& each) {
+      const auto connection = each.lock();
+      return connection != nullptr && connection->close_if_idle();
+    });
+    if (idle == connections_.end()) return false;
+    connections_.erase(idle);
+    return true;
+  }
+
   typename Protocol::acceptor acceptor_;
   asio::steady_timer pause_;
   std::weak_ptr<supervisor::Control*> control_;
   Scope scope_;
-  std::shared_ptr<void> tickets_ = std::make_shared<char>();  // each session holds one
+  std::deque<std::weak_ptr<OperatorConnection>> connections_;  // the oldest first
 };
 
 // The file of a socket, which goes with the server. One that was moved from is none.

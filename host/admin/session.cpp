@@ -62,22 +62,27 @@ std::string_view parameter(std::string_view target, std::string_view name) {
   return {};
 }
 
-class Session final : public std::enable_shared_from_this<Session> {
+class Session final : public OperatorConnection, public std::enable_shared_from_this<Session> {
  public:
-  Session(Generic::socket socket, std::weak_ptr<supervisor::Control*> control, Scope scope,
-          std::shared_ptr<void> ticket)
-      : stream_(std::move(socket)),
-        control_(std::move(control)),
-        scope_(scope),
-        ticket_(std::move(ticket)) {}
+  Session(Generic::socket socket, std::weak_ptr<supervisor::Control*> control, Scope scope)
+      : stream_(std::move(socket)), control_(std::move(control)), scope_(scope) {}
+
+  bool close_if_idle() override {
+    if (!reading_) return false;
+    reading_ = false;
+    stream_.close();
+    return true;
+  }
 
   void read() {
+    reading_ = true;
     parser_.emplace();
     parser_->header_limit(kLargestHead);
     parser_->body_limit(kLargestBody);
     stream_.expires_after(kPatience);
     http::async_read(stream_, buffer_, *parser_,
                      [self = shared_from_this()](beast::error_code error, std::size_t) {
+                       if (!std::exchange(self->reading_, false)) return;  // it was closed
                        if (!error) return self->answer();
                        self->refuse(error);
                      });
@@ -233,7 +238,7 @@ class Session final : public std::enable_shared_from_this<Session> {
   beast::basic_stream<Generic> stream_;
   std::weak_ptr<supervisor::Control*> control_;
   Scope scope_;
-  std::shared_ptr<void> ticket_;
+  bool reading_ = false;
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::string_body>> parser_;
   http::response<http::string_body> response_;
@@ -243,10 +248,12 @@ class Session final : public std::enable_shared_from_this<Session> {
 
 }  // namespace
 
-void serve_operator(Generic::socket socket, std::weak_ptr<supervisor::Control*> control,
-                    Scope scope, std::shared_ptr<void> ticket) {
-  std::make_shared<Session>(std::move(socket), std::move(control), scope, std::move(ticket))
-      ->read();
+std::weak_ptr<OperatorConnection> serve_operator(Generic::socket socket,
+                                                 std::weak_ptr<supervisor::Control*> control,
+                                                 Scope scope) {
+  const auto session = std::make_shared<Session>(std::move(socket), std::move(control), scope);
+  session->read();
+  return session;
 }
 
 }  // namespace sonicorn::admin

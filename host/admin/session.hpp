@@ -10,10 +10,22 @@ namespace sonicorn::admin {
 // What a client of an endpoint may ask for.
 enum class Scope { health, all };
 
-// Serves one connection of the operator's: one request, one answer, as often as it likes. When the
-// pointer in `control` is gone, so is the server. `ticket` is held as long as the connection.
-void serve_operator(boost::asio::generic::stream_protocol::socket socket,
-                    std::weak_ptr<supervisor::Control*> control, Scope scope,
-                    std::shared_ptr<void> ticket);
+// One connection of the operator's, which lives until it is closed.
+class OperatorConnection {
+ public:
+  OperatorConnection() = default;
+  virtual ~OperatorConnection() = default;
+  OperatorConnection(const OperatorConnection&) = delete;
+  OperatorConnection& operator=(const OperatorConnection&) = delete;
+
+  // Closes it unless a whole request was read that is not answered yet. Whether it did.
+  virtual bool close_if_idle() = 0;
+};
+
+// Serves a connection: one request, one answer, as often as the client likes. When the pointer in
+// `control` is gone, so is the server.
+std::weak_ptr<OperatorConnection> serve_operator(
+    boost::asio::generic::stream_protocol::socket socket,
+    std::weak_ptr<supervisor::Control*> control, Scope scope);
 
 }  // namespace sonicorn::admin

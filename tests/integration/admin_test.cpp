@@ -1,5 +1,8 @@
 #include <sys/stat.h>
 
+#include <memory>
+#include <vector>
+
 #include "support/contract.hpp"
 #include "support/support.hpp"
 
@@ -146,5 +149,25 @@ TEST_SUITE("admin") {
     CHECK(ask(admin, get("/livez")).status == 200);
     // The server's own addresses know nothing of it.
     CHECK(ask(server.tcp(), get("/livez")).body == "app\n");
+  }
+
+  TEST_CASE("connections that only idle keep nobody out") {
+    const Contract contract;
+    const Endpoint admin{{}, {}, contract.folder() / "admin"};
+    const Endpoint health{{}, {}, contract.folder() / "health"};
+    Server server({.toml = admin_line(admin) + "health = \"unix:" + health.path.string() + "\"\n" +
+                           app_entry("/", "echo")});
+    for (const Endpoint& endpoint : {admin, health}) {
+      std::vector<std::unique_ptr<Client>> idle;
+      // In the middle of a request is no better.
+      for (int i = 0; i < 300; ++i) {
+        idle.push_back(std::make_unique<Client>(endpoint));
+        if (i % 2 == 0) idle.back()->send("GET /livez HT");
+      }
+      CHECK(ask(endpoint, get("/livez")).status == 200);
+      CHECK(idle.back()->ask(get("/livez")).status == 200);
+      CHECK(idle.front()->read_to_end().empty());
+    }
+    CHECK(server.stop().status == 0);
   }
 }
