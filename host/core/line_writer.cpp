@@ -19,7 +19,8 @@ constexpr std::chrono::milliseconds kRetry{100};
 
 // Whether what failed may go well later, with the same bytes.
 bool may_recover(int error) {
-  return error == EAGAIN || error == ENOSPC || error == EDQUOT || error == EIO || error == ENOBUFS;
+  return error == EAGAIN || error == ENOSPC || error == EDQUOT || error == EFBIG || error == EIO ||
+         error == ENOBUFS;
 }
 
 std::uint64_t lines_in(std::string_view text) {
@@ -93,6 +94,7 @@ void LineWriter::write(std::string_view lines) {
 
 // Returns how many bytes were taken; when these are not all, errno says why.
 std::size_t LineWriter::put(std::string_view lines) {
+  const bool continues = torn_;
   std::size_t done = 0;
   while (done < lines.size()) {
     const std::string_view piece = piece_of(lines.substr(done), outlet_->most_at_once());
@@ -103,7 +105,17 @@ std::size_t LineWriter::put(std::string_view lines) {
     }
     done += static_cast<std::size_t>(written);
   }
-  if (done > 0) torn_ = lines[done - 1] != '\n';
+  if (done == 0) return 0;
+  torn_ = lines[done - 1] != '\n';
+  if (!torn_) return done;
+  const int error = errno;
+  // Not the rest of a line, whose beginning is with the kernel since another write.
+  const std::size_t begin = lines.rfind('\n', done - 1) + 1;
+  if ((begin != 0 || !continues) && outlet_->take_back(done - begin)) {
+    torn_ = false;
+    done = begin;
+  }
+  errno = error;
   return done;
 }
 

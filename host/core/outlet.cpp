@@ -80,6 +80,16 @@ ssize_t Outlet::write(std::string_view bytes) {
   }
 }
 
+bool Outlet::take_back(std::size_t bytes) const {
+  struct stat found {};
+  if (!owned_ || way_ != Way::plain || ::fstat(fd_, &found) != 0 || !S_ISREG(found.st_mode)) {
+    return false;
+  }
+  // Where what was written last ends; whatever is added ends up behind it.
+  const off_t end = ::lseek(fd_, 0, SEEK_CUR);
+  return found.st_size == end && ::ftruncate(fd_, end - static_cast<off_t>(bytes)) == 0;
+}
+
 ssize_t Outlet::write_once(std::string_view bytes) const {
   switch (way_) {
     case Way::plain:

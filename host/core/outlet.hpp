@@ -46,6 +46,11 @@ class Outlet {
   // As write(2), with EAGAIN where that would wait.
   ssize_t write(std::string_view bytes);
 
+  // Takes the last `bytes` of what was written out of the file again, so that what others add does
+  // not continue a line of ours. False where that cannot be: it is not a file on a disk that this
+  // outlet opened, or another process has added something since.
+  bool take_back(std::size_t bytes) const;
+
   // What is written at once and whole, or not at all, though others write there, too; 0: any
   // number of bytes.
   std::size_t most_at_once() const { return most_at_once_; }

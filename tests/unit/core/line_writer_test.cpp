@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -177,6 +178,37 @@ TEST_CASE("a full disk holds nobody up, and what was kept is written when there 
   REQUIRE(lines.size() == static_cast<std::size_t>(written) - 10 + 1);
   CHECK(lines.front() + "\n" == numbered(0));
   CHECK(lines.back() == "dropped 10");
+}
+
+TEST_CASE("a line for which there is no room does not begin in a file that others write to") {
+  std::signal(SIGXFSZ, SIG_IGN);
+  const Folder folder;
+  std::atomic<std::uint64_t> dropped{0};
+  LineWriter one(std::make_unique<Outlet>(STDERR_FILENO), dropped, &note);
+  LineWriter other(std::make_unique<Outlet>(STDERR_FILENO), dropped, &note);
+  REQUIRE(one.open(folder / "log").has_value());
+  REQUIRE(other.open(folder / "log").has_value());
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+  rlimit full = before;
+  full.rlim_cur = 350;
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &full) == 0);
+  for (int i = 0; i < 3; ++i) {
+    one.write(numbered(2 * i) + numbered(2 * i + 1));
+    other.write("short\n");
+  }
+  const std::string while_full = content(folder / "log");
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+  CHECK(one.flush(kPatience));
+  CHECK(other.flush(kPatience));
+  CHECK(while_full.ends_with("\n"));
+  const std::vector<std::string> lines = lines_of(content(folder / "log"));
+  CHECK(std::count(lines.begin(), lines.end(), "short") == 3);
+  for (int i = 0; i < 6; ++i) {
+    CHECK(std::count(lines.begin(), lines.end(), numbered(i).substr(0, 99)) == 1);
+  }
+  CHECK(lines.size() == 9);
+  CHECK(dropped == 0);
 }
 
 TEST_CASE("without a reader lines are dropped at once, and the next reader is told") {
