@@ -34,6 +34,13 @@ again, SIGTTIN and SIGTTOU start and stop a worker. 'sonicorn status' and its li
 
 Exit status: 0 stopped as asked, 1 it could not start or an app failed, 2 the command line is wrong.)";
 
+// Where the log is for machines, so is what keeps it from beginning.
+void tell_errors(const config::Loaded& loaded) {
+  if (loaded.config.log_format == core::log::Format::text) return print_errors(loaded.errors);
+  core::log::set_format(loaded.config.log_format);
+  for (const core::Error& error : loaded.errors) core::log::error("{}", error.message);
+}
+
 int serve(const config::Flags& flags) {
   if (!flags.file && flags.apps.empty()) {
     return usage_error("serve",
@@ -43,7 +50,7 @@ int serve(const config::Flags& flags) {
   const auto text = config::read_file(flags);
   config::Loaded loaded = text ? read_configuration(flags, *text) : config::load(flags);
   if (!loaded.errors.empty()) {
-    print_errors(loaded.errors);
+    tell_errors(loaded);
     const bool usage =
         std::any_of(loaded.errors.begin(), loaded.errors.end(),
                     [](const core::Error& error) { return error.id == "config.bad_flag"; });

@@ -328,6 +328,19 @@ TEST_SUITE("access_log") {
     }));
   }
 
+  TEST_CASE("where the log is JSON, so is what keeps the server from starting") {
+    const Outcome outcome =
+        run_sonicorn({"serve", "/nowhere/app.so", "--log-format", "json", "--bind", "nowhere"});
+    CHECK(outcome.ending.status == 2);
+    std::istringstream lines(outcome.errors);
+    int count = 0;
+    for (string line; std::getline(lines, line); ++count) {
+      CAPTURE(line);
+      CHECK(Json::parse(line).at("level") == "error");
+    }
+    CHECK(count == 2);
+  }
+
   TEST_CASE("a log that nobody reads stops no request, and says later what is missing") {
     const TemporaryFolder folder;
     Reader reader(folder / "stderr");
