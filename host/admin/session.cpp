@@ -16,6 +16,8 @@
 #include <string_view>
 #include <utility>
 
+#include "core/text.hpp"
+
 // The parser that requests go through is made where they are parsed, as that code is compiled.
 extern template class boost::beast::http::basic_parser<true>;
 
@@ -40,24 +42,28 @@ std::string text_of(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-// What stands in `target` between the two; nothing where it is not of that form.
-std::optional<std::string_view> between(std::string_view target, std::string_view before,
-                                        std::string_view after) {
+// What stands in `target` between the two, decoded; nothing where it is not of that form.
+std::optional<std::string> between(std::string_view target, std::string_view before,
+                                   std::string_view after) {
   if (!target.starts_with(before) || !target.ends_with(after) ||
       target.size() <= before.size() + after.size()) {
     return std::nullopt;
   }
-  return target.substr(before.size(), target.size() - before.size() - after.size());
+  return core::percent_decoded(
+      target.substr(before.size(), target.size() - before.size() - after.size()));
 }
 
-// The value of "NAME=" in the query; empty when it is absent.
-std::string_view parameter(std::string_view target, std::string_view name) {
+// The value of "NAME=" in the query, decoded where it can be; empty when it is absent.
+std::string parameter(std::string_view target, std::string_view name) {
   std::string_view query = target.substr(std::min(target.find('?'), target.size()));
   while (query.size() > 1) {
     query.remove_prefix(1);
     const std::string_view one = query.substr(0, query.find('&'));
     query.remove_prefix(one.size());
-    if (one.starts_with(name)) return one.substr(name.size());
+    if (one.starts_with(name)) {
+      const std::string_view value = one.substr(name.size());
+      return core::percent_decoded(value).value_or(std::string(value));
+    }
   }
   return {};
 }
@@ -153,7 +159,7 @@ class Session final : public OperatorConnection, public std::enable_shared_from_
       const auto most = parameter(target, "most=");
       std::size_t count = kMostEvents;
       std::from_chars(most.data(), most.data() + most.size(), count);
-      send_json(control.history(std::string(parameter(target, "app=")), count));
+      send_json(control.history(parameter(target, "app="), count));
     } else if (target == "/metrics") {
       control.metrics([self = shared_from_this()](std::string text) {
         self->send(http::status::ok, "text/plain; version=0.0.4; charset=utf-8", std::move(text));
@@ -172,7 +178,7 @@ class Session final : public OperatorConnection, public std::enable_shared_from_
     } else if (target == "/drain") {
       control.drain({}, done);
     } else if (target.starts_with(kDrainApp) && target.size() > kDrainApp.size()) {
-      control.drain(std::string(target.substr(kDrainApp.size())), done);
+      control.drain(parameter(target, "app="), done);
     } else if (target == "/workers/restart") {
       control.restart_worker(std::nullopt, done);
     } else if (const auto number = between(target, "/workers/", "/restart")) {
@@ -184,11 +190,11 @@ class Session final : public OperatorConnection, public std::enable_shared_from_
     } else if (target == "/reload" || target.starts_with("/reload?")) {
       reload(control, target);
     } else if (const auto returned = between(target, "/apps/", "/rollback")) {
-      control.rollback(std::string(*returned), outcome());
+      control.rollback(*returned, outcome());
     } else if (const auto kept = between(target, "/apps/", "/commit")) {
-      control.commit(std::string(*kept), done);
+      control.commit(*kept, done);
     } else if (const auto app = between(target, "/apps/", "/unquarantine")) {
-      control.unquarantine(std::string(*app), done);
+      control.unquarantine(*app, done);
     } else {
       return false;
     }
@@ -204,8 +210,7 @@ class Session final : public OperatorConnection, public std::enable_shared_from_
   }
 
   void reload(supervisor::Control& control, std::string_view target) {
-    control.reload(std::string(parameter(target, "app=")), parameter(target, "force=") == "1",
-                   outcome());
+    control.reload(parameter(target, "app="), parameter(target, "force=") == "1", outcome());
   }
 
   void tell(const std::string& fault) {

@@ -43,6 +43,16 @@ std::shared_ptr<Asking> add_asking(CLI::App& app, const char* footer) {
   return asking;
 }
 
+std::shared_ptr<AppName> add_app_name(CLI::App& app, bool required) {
+  const auto name = std::make_shared<AppName>();
+  auto* const option = app.add_option("APP", name->given, "The app's name, as in 'sonicorn apps'");
+  option->type_name("")->check([](const std::string& text) {
+    return text.empty() ? std::string("the name of the app is empty") : std::string();
+  });
+  if (required) option->required();
+  return name;
+}
+
 int fail(const Asking& asking, const std::string& why) {
   if (asking.json) fmt::print("{}\n", Json{{"ok", false}, {"error", why}}.dump(2));
   fmt::print(stderr, "{}\n", why);

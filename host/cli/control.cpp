@@ -177,12 +177,11 @@ Command add_drain(CLI::App& root) {
       "goes on serving who comes. With APP, its mount answers 503 and the app is told (drain).\n"
       "Returns when no request is in flight, or the grace is over.\n\n"
       "Exit status: 0 drained, 1 not drained, or no server answered.");
-  const auto name = std::make_shared<std::string>();
-  app->add_option("APP", *name, "The app's name, as in 'sonicorn apps'")->type_name("");
+  const auto name = add_app_name(*app, false);
   return {app, [asking, name] {
-            const std::string target = name->empty() ? "/drain" : "/drain?app=" + *name;
-            return act(*asking, target,
-                       fmt::format("{} is drained", name->empty() ? "the server" : *name));
+            if (name->given.empty()) return act(*asking, "/drain", "the server is drained");
+            return act(*asking, "/drain?app=" + name->encoded(),
+                       fmt::format("{} is drained", name->given));
           }};
 }
 
@@ -250,14 +249,6 @@ int change(const Asking& asking, const std::string& target) {
   return kDone;
 }
 
-std::shared_ptr<std::string> add_app_name(CLI::App& app, bool required) {
-  const auto name = std::make_shared<std::string>();
-  auto* const option = app.add_option("APP", *name, "The app's name, as in 'sonicorn apps'");
-  option->type_name("");
-  if (required) option->required();
-  return name;
-}
-
 }  // namespace
 
 Command add_reload(CLI::App& root) {
@@ -276,7 +267,7 @@ Command add_reload(CLI::App& root) {
   app->add_flag("--force", *forced,
                 "Also when the new build lacks shutdown or save_state, which the old one has");
   return {app, [asking, name, forced] {
-            std::string query = name->empty() ? "" : "?app=" + *name;
+            std::string query = name->given.empty() ? "" : "?app=" + name->encoded();
             if (*forced) query += (query.empty() ? "?" : "&") + std::string("force=1");
             return change(*asking, "/reload" + query);
           }};
@@ -290,7 +281,8 @@ Command add_rollback(CLI::App& root) {
       "The build before is kept while the new one is on probation ([reload] probation).\n\n"
       "Exit status: 0 switched, 1 not (the text says why), or no server answered.");
   const auto name = add_app_name(*app, true);
-  return {app, [asking, name] { return change(*asking, "/apps/" + *name + "/rollback"); }};
+  return {app,
+          [asking, name] { return change(*asking, "/apps/" + name->encoded() + "/rollback"); }};
 }
 
 Command add_commit(CLI::App& root) {
@@ -300,8 +292,8 @@ Command add_commit(CLI::App& root) {
                                  "Exit status: 0 done, 1 not, or no server answered.");
   const auto name = add_app_name(*app, true);
   return {app, [asking, name] {
-            return act(*asking, "/apps/" + *name + "/commit",
-                       fmt::format("{}: the build before is not kept any longer", *name));
+            return act(*asking, "/apps/" + name->encoded() + "/commit",
+                       fmt::format("{}: the build before is not kept any longer", name->given));
           }};
 }
 
@@ -312,13 +304,10 @@ Command add_unquarantine(CLI::App& root) {
       add_asking(*app,
                  "The workers are replaced by such that run the app, one after the other.\n\n"
                  "Exit status: 0 it runs again, 1 it does not, or no server answered.");
-  const auto name = std::make_shared<std::string>();
-  app->add_option("APP", *name, "The app's name, as in 'sonicorn status'")
-      ->type_name("")
-      ->required();
+  const auto name = add_app_name(*app, true);
   return {app, [asking, name] {
-            return act(*asking, "/apps/" + *name + "/unquarantine",
-                       fmt::format("{} runs again", *name));
+            return act(*asking, "/apps/" + name->encoded() + "/unquarantine",
+                       fmt::format("{} runs again", name->given));
           }};
 }
 

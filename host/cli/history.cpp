@@ -39,9 +39,10 @@ core::Result<Json> from_file(const Wanted& wanted, const std::filesystem::path& 
 
 core::Result<Json> history(const Asking& asking, const Wanted& wanted) {
   if (!wanted.journal.empty()) return from_file(wanted, wanted.journal);
-  auto told = ask(asking, "GET",
-                  fmt::format("/history?most={}{}{}", wanted.most,
-                              wanted.app.empty() ? "" : "&app=", wanted.app));
+  auto told =
+      ask(asking, "GET",
+          fmt::format("/history?most={}{}{}", wanted.most,
+                      wanted.app.empty() ? "" : "&app=", core::percent_encoded(wanted.app)));
   if (told || told.error().id == "cli.refused" || told.error().id == "cli.many_servers") {
     return told;
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,5 +27,20 @@ void append_quoted(std::string& to, std::string_view text);
 
 // Whether append_line() would change something.
 bool has_control(std::string_view text);
+
+// A hexadecimal digit's value, or -1.
+constexpr int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// `text` as one part of a URI (RFC 3986 2.1): all but letters, digits, "-", ".", "_" and "~" as
+// %E4.
+std::string percent_encoded(std::string_view text);
+
+// What that stands for; nothing where a "%" begins no escape.
+std::optional<std::string> percent_decoded(std::string_view text);
 
 }  // namespace sonicorn::core

@@ -35,14 +35,6 @@ constexpr bool is_control(char c) {
   return (byte < 0x20 && c != '\t') || byte == 0x7f;
 }
 
-// A hexadecimal digit's value, or -1.
-constexpr int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 // The first control character in [at, end), or end. Bytes from `begin` on, which is not after `at`,
 // may be read, but do not count.
 inline const char* find_control(const char* begin, const char* at, const char* end) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/text.hpp"
 #include "http/characters.hpp"
 
 namespace sonicorn::http {
@@ -77,7 +78,7 @@ bool ChunkDecoder::step(char c, std::uint64_t body_size, std::uint64_t limit) {
 }
 
 bool ChunkDecoder::step_size(char c) {
-  if (const int digit = hex_value(c); digit >= 0) {
+  if (const int digit = core::hex_value(c); digit >= 0) {
     if (++digits_ > kMaxDigits) return refuse(refusals::kBadChunk);
     left_ = (left_ << 4) | static_cast<std::uint64_t>(digit);
     return true;

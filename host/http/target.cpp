@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 
+#include "core/text.hpp"
 #include "http/characters.hpp"
 
 namespace sonicorn::http {
@@ -75,28 +76,16 @@ bool parse_target(std::string_view text, Target& target) {
 }
 
 bool canonical_path(std::string_view path, std::string& out) {
-  std::string decoded;
-  decoded.reserve(path.size());
-  for (std::size_t i = 0; i < path.size(); ++i) {
-    if (path[i] != '%') {
-      decoded += path[i];
-      continue;
-    }
-    if (path.size() - i < 3) return false;
-    const int high = hex_value(path[i + 1]);
-    const int low = hex_value(path[i + 2]);
-    if (high < 0 || low < 0 || (high == 0 && low == 0)) return false;
-    decoded += static_cast<char>(high * 16 + low);
-    i += 2;
-  }
+  const auto decoded = core::percent_decoded(path);
+  if (!decoded || decoded->find('\0') != std::string::npos) return false;
 
   out.clear();
   std::size_t at = 0;
-  while (at < decoded.size()) {
-    const std::size_t begin = at + 1;  // decoded[at] is a slash
-    const std::size_t end = std::min(decoded.find('/', begin), decoded.size());
-    const std::string_view segment(decoded.data() + begin, end - begin);
-    const bool last = end == decoded.size();
+  while (at < decoded->size()) {
+    const std::size_t begin = at + 1;  // at `at` is a slash
+    const std::size_t end = std::min(decoded->find('/', begin), decoded->size());
+    const std::string_view segment(decoded->data() + begin, end - begin);
+    const bool last = end == decoded->size();
     if (segment == "..") {
       const auto slash = out.rfind('/');
       if (slash == std::string::npos) return false;
@@ -125,7 +114,7 @@ bool valid_host(std::string_view host) {
     if (bracket == std::string_view::npos || bracket < 3) return false;
     const std::string_view address = host.substr(1, bracket - 1);
     const bool valid = std::all_of(address.begin(), address.end(), [](char c) {
-      return hex_value(c) >= 0 || c == ':' || c == '.';
+      return core::hex_value(c) >= 0 || c == ':' || c == '.';
     });
     if (!valid || address.find(':') == std::string_view::npos) return false;
     end = bracket + 1;

@@ -205,6 +205,23 @@ TEST_SUITE("operate") {
     CHECK(unknown.errors.find("nobody") != string::npos);
   }
 
+  TEST_CASE("a name is the name of an app, whatever is in it") {
+    Operated operated(app_entry("/", "echo"));
+    const string name = "no body?&app=echo/\xc3\xa4\r\n";
+    for (const char* const command : {"drain", "reload", "rollback", "commit", "unquarantine"}) {
+      CAPTURE(string(command));
+      const Outcome unknown = operated.run({command, name});
+      CHECK(unknown.ending.status == 1);
+      CHECK(unknown.errors.find("no body?&app=echo/\xc3\xa4") != string::npos);
+      const Outcome empty = operated.run({command, ""});
+      CHECK(empty.ending.status == 2);
+      CHECK(empty.errors.find("the name of the app is empty") != string::npos);
+    }
+    CHECK(operated.run({"history", name}).ending.status == 0);
+    CHECK(ask(operated.server().tcp(), get("/")).status == 200);
+    CHECK(ask(Endpoint{{}, {}, operated.control()}, get("/readyz")).status == 200);
+  }
+
   TEST_CASE("stop returns when the server has ended, with how it ended") {
     const Contract contract;
     Operated operated("workers = 2\n" + patient_times() + contract.app("/", "contract_all", "one"));

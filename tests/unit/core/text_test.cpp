@@ -56,5 +56,17 @@ TEST_CASE("a text between quotes cannot end them") {
   CHECK(quoted("\xe4\x80") == "\\xe4\\x80");
 }
 
+TEST_CASE("a part of a URI is what it was, decoded") {
+  CHECK(percent_encoded("a-Z_0.~") == "a-Z_0.~");
+  CHECK(percent_encoded("my app/\r\n\xe4") == "my%20app%2F%0D%0A%E4");
+  std::string every;
+  for (int c = 0; c < 256; ++c) every += static_cast<char>(c);
+  CHECK(percent_decoded(percent_encoded(every)) == every);
+  CHECK(percent_decoded("%c3%A4") == "\xc3\xa4");
+  for (const char* const wrong : {"%", "a%4", "%g0", "%0g", "%%41"}) {
+    CHECK_FALSE(percent_decoded(wrong).has_value());
+  }
+}
+
 }  // namespace
 }  // namespace sonicorn::core
