@@ -25,10 +25,7 @@ std::set<int> statuses(const Server& server, const string& request, int count = 
 void restart_worker(Server& server, std::size_t workers) {
   const pid_t victim = server.workers().at(0);
   ::kill(victim, SIGKILL);
-  REQUIRE(eventually([&] {
-    const auto now = server.workers();
-    return now.size() == workers && std::find(now.begin(), now.end(), victim) == now.end();
-  }));
+  REQUIRE(eventually([&] { return server.has_replaced(victim, workers); }));
 }
 
 }  // namespace
@@ -189,10 +186,7 @@ TEST_SUITE("later_workers") {
     const pid_t victim = server.workers().at(0);
     ::kill(victim, SIGSTOP);
     CHECK(logs(server, {"has not answered the supervisor"}));
-    CHECK(eventually([&] {
-      const auto now = server.workers();
-      return now.size() == 2 && std::find(now.begin(), now.end(), victim) == now.end();
-    }));
+    CHECK(eventually([&] { return server.has_replaced(victim, 2); }));
     CHECK(statuses(server, get("/")) == std::set<int>{200});
   }
 

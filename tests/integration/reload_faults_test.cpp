@@ -276,11 +276,12 @@ TEST_SUITE("reload_faults") {
     string next = "two";
     for (int i = 0; i < (has_sanitizer() ? 8 : 40); ++i) {
       builds.install("build_" + next);
-      ::kill(server.workers().at(static_cast<std::size_t>(i % 2)), SIGKILL);
+      const pid_t victim = server.workers().at(static_cast<std::size_t>(i % 2));
+      ::kill(victim, SIGKILL);
       // At some moment of its successor's start.
       ::usleep(static_cast<unsigned>(i * (has_sanitizer() ? 40'000 : 4'000)));
       REQUIRE(builds.reload());
-      REQUIRE(eventually([&] { return server.workers().size() == 2; }));
+      REQUIRE(eventually([&] { return server.has_replaced(victim, 2); }));
       for (int k = 0; k < 20; ++k) CHECK(ask(server.tcp(), get("/")).body.starts_with(next + " "));
       next = next == "one" ? "two" : "one";
     }

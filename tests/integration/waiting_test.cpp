@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <csignal>
 #include <memory>
 #include <thread>
@@ -54,10 +53,7 @@ TEST_SUITE("waiting") {
     CHECK(ask(waiting.server.tcp(), get("/")).status == 200);
     CHECK(!has_logged(waiting.server.log(), {"quarantined"}));
     waiting.contract.steer("app", "");
-    CHECK(eventually([&] {
-      const auto now = waiting.server.workers();
-      return std::find(now.begin(), now.end(), worker) == now.end();
-    }));
+    CHECK(eventually([&] { return waiting.server.has_replaced(worker); }));
     CHECK(ask(waiting.server.tcp(), get("/")).status == 200);
   }
 
@@ -136,8 +132,7 @@ TEST_SUITE("waiting") {
     std::size_t answered = 0;
     CHECK(eventually([&] {
       if (ask(server.tcp(), get("/")).status == 200) ++answered;
-      const auto now = server.workers();
-      return std::find(now.begin(), now.end(), worker) == now.end();
+      return server.has_replaced(worker);
     }));
     CHECK(answered > 0);
     CHECK(has_logged(server.log(), {"app hangs: its unloading runs for"}));
@@ -171,8 +166,7 @@ TEST_SUITE("waiting") {
       contract.steer("app", "");
       CHECK(eventually([&] {
         CHECK(ask(server.tcp(), get("/other")).status == 200);
-        const auto now = server.workers();
-        return std::find(now.begin(), now.end(), worker) == now.end();
+        return server.has_replaced(worker);
       }));
       CHECK(logs(server, {"app app: on_request holds up a thread of the pool for"}));
       for (const auto& client : clients) CHECK(client->read_response().status == 503);

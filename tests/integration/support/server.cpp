@@ -132,6 +132,11 @@ std::vector<pid_t> Server::workers() const {
   return found;
 }
 
+bool Server::has_replaced(pid_t worker, std::size_t count) const {
+  const std::vector<pid_t> now = workers();
+  return now.size() == count && std::find(now.begin(), now.end(), worker) == now.end();
+}
+
 bool Server::refuses_connections() const {
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   while (std::chrono::steady_clock::now() < deadline) {

@@ -52,6 +52,8 @@ class Server {
   Process& process() { return *process_; }
   // The processes that serve, in no order; throws when they cannot be found out.
   std::vector<pid_t> workers() const;
+  // Whether that process is none of them any more, and there are `count`.
+  bool has_replaced(pid_t worker, std::size_t count = 1) const;
   // The only one.
   pid_t worker() const { return workers().at(0); }
   std::string log() const { return process_->errors(); }
