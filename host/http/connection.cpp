@@ -426,7 +426,7 @@ void Connection::settle() {
     if (phase_ != Phase::head) loop_.enter(*this, Phase::head);
   } else {
     carry_.trim(0);
-    if (loop_.stopping_ && served_ > 0) return close();
+    if (loop_.closes_idle_ && served_ > 0) return close();
     loop_.enter(*this, Phase::idle);
   }
 }
@@ -564,9 +564,10 @@ void Connection::expire() {
 void Connection::on_stop() {
   if (phase_ != Phase::idle || call_ != nullptr) return;
   // A request that has arrived is served; read() then sees that the server stops.
-  if (served_ == 0) loop_.enter(*this, Phase::idle);
+  const bool waits = served_ == 0 || !loop_.closes_idle_;
+  if (waits) loop_.enter(*this, Phase::idle);
   on_ready(EPOLLIN);
-  if (!closed() && phase_ == Phase::idle && served_ > 0) close();
+  if (!closed() && phase_ == Phase::idle && !waits) close();
 }
 
 bool Connection::body_too_slow() const {

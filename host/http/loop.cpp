@@ -19,8 +19,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kLinger{2'000};
 constexpr std::chrono::milliseconds kLingerOnStop{500};
-// A connection that never sent a byte may have its first request under way when the server stops.
-constexpr std::chrono::milliseconds kFirstRequestOnStop{1'000};
+// A connection may have a request under way when the server stops.
+constexpr std::chrono::milliseconds kIdleOnStop{1'000};
 constexpr int kLookedAtToShed = 32;
 constexpr std::size_t kSpares = 64;
 constexpr std::size_t kMostNewcomers = 256;
@@ -201,7 +201,7 @@ void Loop::tick() {
     if (each.body_too_slow()) each.on_expired();
   }
   if (stopping_) {
-    expire(Phase::idle, kFirstRequestOnStop);
+    expire(Phase::idle, kIdleOnStop);
   }
   if (!waiting_.empty()) expire_waiting();
   bury();
@@ -232,7 +232,7 @@ bool Loop::shed_lingering() {
   return true;
 }
 
-void Loop::stop(std::function<void()> emptied) {
+void Loop::stop(bool goes_on, std::function<void()> emptied) {
   {
     const std::lock_guard lock(newcomers_mutex_);
     takes_ = false;
@@ -240,6 +240,7 @@ void Loop::stop(std::function<void()> emptied) {
   take_in();
   read_clock();
   stopping_ = true;
+  closes_idle_ = !goes_on;
   most_requests_ = 0;
   emptied_ = std::move(emptied);
   for (List& each : lists_) {

@@ -79,8 +79,9 @@ class Loop final : private PollTarget {
   void refuse_busy(int fd, std::string_view remote);
 
   // No connection is kept open beyond its request from now on; `emptied` is called when the last is
-  // gone.
-  void stop(std::function<void()> emptied);
+  // gone. Where the server `goes_on` elsewhere, who idles has a second to ask once more, and is
+  // told in the answer: a client that asks in the moment of the end would lose that request.
+  void stop(bool goes_on, std::function<void()> emptied);
   // Cuts what is still open.
   void abort();
   // No handler begins on this thread any more, whatever it is in the middle of. Thread-safe.
@@ -183,6 +184,7 @@ class Loop final : private PollTarget {
   Clock::time_point now_;
   std::uint64_t deadline_ns_ = 0;  // of a request that begins now, CLOCK_MONOTONIC
   bool stopping_ = false;
+  bool closes_idle_ = false;           // at once, but for who has not asked yet
   std::uint64_t most_requests_;        // of a connection; 0 when stopping
   bool telling_ = false;               // the set holds pointers to connections
   std::atomic<std::size_t> count_{0};  // written by this thread alone

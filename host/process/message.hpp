@@ -11,8 +11,8 @@ namespace sonicorn::process::message {
 inline constexpr char kStart[] = "start";
 // Accept connections from now on.
 inline constexpr char kServe[] = "serve";
-// End in order: "reason" (SONICORN_REASON_...), "signal" (0: none), "message". A second one with a
-// signal ends it at once.
+// End in order: "reason" (SONICORN_REASON_...), "signal" (0: none), "message"; "goes_on": the
+// server does, without this worker. A second one with a signal ends it at once.
 inline constexpr char kStop[] = "stop";
 // Answer "what" under "id": "pulse", "apps", "metrics", "numbers", "drain" with "app"; and the
 // steps of a change of what is served, each answered with a fault that is empty when it went well:

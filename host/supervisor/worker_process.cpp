@@ -168,10 +168,11 @@ void WorkerProcess::serve() {
 }
 
 void WorkerProcess::stop(std::uint32_t reason, int signal, const std::string& text,
-                         std::chrono::milliseconds limit) {
+                         std::chrono::milliseconds limit, bool goes_on) {
   const bool first = state_ != State::stopping;
   state_ = State::stopping;
-  send(message::kStop, {{"reason", reason}, {"signal", signal}, {"message", text}});
+  send(message::kStop,
+       {{"reason", reason}, {"signal", signal}, {"message", text}, {"goes_on", goes_on}});
   if (!first || limit.count() == 0) return;
   kill_timer_.expires_after(limit);
   kill_timer_.async_wait([this, limit](const boost::system::error_code& error) {

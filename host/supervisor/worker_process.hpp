@@ -101,9 +101,10 @@ class WorkerProcess {
   void end_pulse() { pulse_asked_ = false; }
 
   void serve();
-  // Tells it to stop. After `limit` it is killed; 0: it takes as long as it wants.
+  // Tells it to stop, and whether the server goes on without it. After `limit` it is killed; 0: it
+  // takes as long as it wants.
   void stop(std::uint32_t reason, int signal, const std::string& message,
-            std::chrono::milliseconds limit);
+            std::chrono::milliseconds limit, bool goes_on = false);
   void kill();
   // The same, which is told first (Events::aborted).
   void abort(const char* why);

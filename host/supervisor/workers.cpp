@@ -340,7 +340,7 @@ void Supervisor::retire(std::unique_ptr<WorkerProcess> worker, std::uint32_t rea
   leaving_.push_back(std::move(worker));
   tell(config::Hook::worker_stopping,
        {{"worker", leaver.index()}, {"worker_pid", leaver.pid()}, {"reason", why}});
-  leaver.stop(reason, 0, why, stop_limit());
+  leaver.stop(reason, 0, why, stop_limit(), true);
 }
 
 }  // namespace sonicorn::supervisor

@@ -68,11 +68,11 @@ class IoThread::Impl {
     asio::post(io_, [this, others = std::move(others)] { others_ = others; });
   }
 
-  void stop(std::function<void()> closed, std::function<void()> emptied) {
-    asio::post(io_, [this, closed = std::move(closed), emptied = std::move(emptied)] {
+  void stop(bool goes_on, std::function<void()> closed, std::function<void()> emptied) {
+    asio::post(io_, [this, goes_on, closed = std::move(closed), emptied = std::move(emptied)] {
       for (const auto& acceptor : acceptors_) acceptor->stop();
       closed();
-      loop_->stop(emptied);
+      loop_->stop(goes_on, emptied);
       start_ticking();
     });
   }
@@ -244,8 +244,8 @@ void IoThread::meet(std::span<const std::unique_ptr<IoThread>> all) {
   impl_->meet(std::move(others));
 }
 
-void IoThread::stop(std::function<void()> closed, std::function<void()> emptied) {
-  impl_->stop(std::move(closed), std::move(emptied));
+void IoThread::stop(bool goes_on, std::function<void()> closed, std::function<void()> emptied) {
+  impl_->stop(goes_on, std::move(closed), std::move(emptied));
 }
 
 void IoThread::look() { impl_->look(); }

@@ -43,7 +43,8 @@ class IoThread {
 
   // Takes in who has connected already and accepts no more, then calls `closed`; lets requests in
   // hand end, and calls `emptied` when no connection is left. Both are called on the I/O thread.
-  void stop(std::function<void()> closed, std::function<void()> emptied);
+  // `goes_on`: as of Loop::stop().
+  void stop(bool goes_on, std::function<void()> closed, std::function<void()> emptied);
 
   // Looks whether somebody waits to be accepted, whom another process was told of.
   void look();

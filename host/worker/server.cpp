@@ -340,7 +340,8 @@ void Server::at(Clock::time_point when, Stage only_in, Then then) {
   });
 }
 
-void Server::stop(app::Occasion why) {
+void Server::stop(app::Occasion why, bool goes_on) {
+  goes_on_ = goes_on;
   stop_decided_ = true;
   tell_readiness();
   why_ = std::move(why);
@@ -373,7 +374,7 @@ void Server::on_noticed() {
   accepting_ = occupied_ = threads_.size();
   const auto closed = [this] { asio::post(io_, [this] { on_thread_closed(); }); };
   const auto emptied = [this] { asio::post(io_, [this] { on_thread_emptied(); }); };
-  for (const auto& thread : threads_) thread->stop(closed, emptied);
+  for (const auto& thread : threads_) thread->stop(goes_on_, closed, emptied);
   at(grace_ends_, Stage::draining, [this] { on_grace_over(); });
   if (!threads_.empty()) return;
   requests_ended_ = true;

@@ -84,7 +84,8 @@ class Server final : private Traffic {
   void begin_serving();
   bool start_threads();
 
-  void stop(app::Occasion why);
+  // `goes_on`: the server does, in other workers.
+  void stop(app::Occasion why, bool goes_on = false);
   void give_notice();
   void on_noticed();
   void on_thread_closed();
@@ -125,6 +126,7 @@ class Server final : private Traffic {
 
   Stage stage_ = Stage::starting;
   app::Occasion why_;  // of the stop
+  bool goes_on_ = false;
   bool stop_decided_ = false;
   std::optional<std::string> readiness_;  // what was told last; empty text: ready
   int stop_signal_ = 0;                   // the first

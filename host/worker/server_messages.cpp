@@ -93,7 +93,8 @@ void Server::on_stop_message(const Json& message) {
   stop({.reason = number_in<std::uint32_t>(message, "reason"),
         .signal_number = 0,
         .deadline = {},
-        .message = text_in(message, "message")});
+        .message = text_in(message, "message")},
+       message.value("goes_on", false));
 }
 
 void Server::on_ask(const Json& message) {

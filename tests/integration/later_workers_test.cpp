@@ -2,7 +2,11 @@
 #include <atomic>
 #include <csignal>
 #include <map>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
 #include <thread>
+#include <vector>
 
 #include "support/contract.hpp"
 #include "support/support.hpp"
@@ -203,5 +207,46 @@ TEST_SUITE("later_workers") {
       return now.size() == 1 && now[0] != before;
     }));
     CHECK(ask(server.tcp(), get("/")).body == "well");
+  }
+
+  TEST_CASE("who keeps a connection loses no request when its worker is replaced") {
+    const TemporaryFolder folder;
+    const string control = folder / "control";
+    Server server(
+        {.toml = "workers = 2\n" + app_entry("/", "echo"), .arguments = {"--control", control}});
+    std::atomic<bool> stop{false};
+    std::atomic<unsigned long> reconnected{0};
+    std::mutex mutex;
+    std::vector<string> faults;
+    const auto ask_on = [&] {
+      try {
+        auto client = std::make_unique<Client>(server.tcp());
+        while (!stop) {
+          const Response response = client->ask(get("/"));
+          if (response.status != 200) throw std::runtime_error(response.body);
+          if (response.field("Connection") == "close") {
+            client = std::make_unique<Client>(server.tcp());
+            ++reconnected;
+          }
+          std::this_thread::sleep_for(std::chrono::microseconds(200));
+        }
+      } catch (const std::exception& error) {
+        const std::lock_guard lock(mutex);
+        faults.emplace_back(error.what());
+      }
+    };
+    std::vector<std::thread> clients;
+    for (int i = 0; i < 4; ++i) clients.emplace_back(ask_on);
+    Client idle(server.tcp());
+    CHECK(idle.ask(get("/")).status == 200);
+    for (int i = 0; i < (has_sanitizer() ? 4 : 20); ++i) {
+      CHECK(run_sonicorn({"restart-worker", "--control", control}).ending.status == 0);
+    }
+    stop = true;
+    for (std::thread& client : clients) client.join();
+    CHECK_MESSAGE(faults.empty(), (faults.empty() ? string() : faults.front()));
+    CHECK(reconnected > 0);
+    // Who asks nothing any more is not waited for.
+    CHECK(idle.read_to_end().empty());
   }
 }
