@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -40,8 +41,12 @@ struct Limits {
   std::chrono::milliseconds keep_alive_time{75'000};  // idle between requests
   std::chrono::milliseconds write_time{30'000};       // a peer that reads nothing
   std::chrono::milliseconds request_time{30'000};     // a handler on the pool; then 503
+  std::chrono::milliseconds queue_time{10'000};       // of that, waiting for a thread; then 503
   // A handler on an I/O thread, which others wait for; then the worker is replaced. 0: never.
   std::chrono::milliseconds loop_time{10'000};
+
+  // What a call may wait for a thread, so that at least as long is left for it.
+  std::chrono::milliseconds queue_limit() const { return std::min(queue_time, request_time / 2); }
 
   bool operator==(const Limits&) const = default;
 };

@@ -135,6 +135,7 @@ inline constexpr TimeLimit kTimeLimits[] = {
     {"request_time",
      &Limits::request_time,
      {std::chrono::milliseconds(100), std::chrono::hours(24)}},
+    {"queue_time", &Limits::queue_time, {std::chrono::milliseconds(50), std::chrono::hours(24)}},
     {"loop_time", &Limits::loop_time, {std::chrono::milliseconds(0), std::chrono::hours(24)}},
 };
 

@@ -287,6 +287,7 @@ void Connection::call_on_pool(app::Generation* generation) {
     call->passage->share();
   }
   call->deadline_ns = loop_.deadline_ns();
+  call->begin_by_ns = loop_.begin_by_ns();
   call->home = &loop_;
   call->connection = this;
   PoolCall* const submitted = call.get();
@@ -309,7 +310,9 @@ void Connection::on_answer(std::unique_ptr<PoolCall> call) {
       passage_ = &call->passage;
       loop_.context_.running.count();
     }
-    if (call->result == SONICORN_OK) {
+    if (call->late) {
+      refuse(*call->request, refusals::kBusy);
+    } else if (call->result == SONICORN_OK) {
       passage_ != nullptr ? send_followed(*call->request, call->response)
                           : send(*call->request, call->response);
     } else {
@@ -544,6 +547,7 @@ void Connection::expire() {
           loop_.limits_.request_time.count());
       PoolCall* const given_up = std::exchange(call_, nullptr);
       given_up->connection = nullptr;
+      given_up->given_up = true;
       ending_ = true;
       std::unique_ptr<Passage> owing;
       if (given_up->passage != nullptr) {

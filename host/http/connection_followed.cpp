@@ -125,6 +125,7 @@ void Connection::end_passages(std::uint32_t result) try {
 // Nobody waits for its answer any more. The pool may be working on it.
 void Connection::abandon(PoolCall& call) try {
   call.connection = nullptr;
+  call.given_up = true;
   if (loop_.access_ != nullptr) log_answer(*call.request, kClientLeft, 0);
   if (call.passage == nullptr) return;
   std::unique_ptr<Passage> owing = call.passage->give_up(SONICORN_OUTCOME_DISCONNECTED, 0);

@@ -40,6 +40,8 @@ Loop::Loop(const std::atomic<const routing::Router*>& router, const config::Limi
       limits_(limits),
       executor_(executor),
       wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+      handling_ns_(static_cast<std::uint64_t>(
+          std::chrono::nanoseconds(limits.request_time - limits.queue_limit()).count())),
       most_requests_(limits.keep_alive_requests != 0 ? limits.keep_alive_requests
                                                      : std::numeric_limits<std::uint64_t>::max()),
       open_(open),

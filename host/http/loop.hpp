@@ -127,6 +127,7 @@ class Loop final : private PollTarget {
   const routing::Router& router() const { return *router_.load(std::memory_order_acquire); }
   void read_clock();
   std::uint64_t deadline_ns() const { return deadline_ns_; }
+  std::uint64_t begin_by_ns() const { return deadline_ns_ - handling_ns_; }
   // When the loop saw what it serves now, CLOCK_MONOTONIC.
   std::uint64_t now_ns() const {
     return static_cast<std::uint64_t>(std::chrono::nanoseconds(now_.time_since_epoch()).count());
@@ -182,7 +183,8 @@ class Loop final : private PollTarget {
   int wake_;
 
   Clock::time_point now_;
-  std::uint64_t deadline_ns_ = 0;  // of a request that begins now, CLOCK_MONOTONIC
+  std::uint64_t deadline_ns_ = 0;    // of a request that begins now, CLOCK_MONOTONIC
+  const std::uint64_t handling_ns_;  // what a handler has at least
   bool stopping_ = false;
   bool closes_idle_ = false;           // at once, but for who has not asked yet
   std::uint64_t most_requests_;        // of a connection; 0 when stopping

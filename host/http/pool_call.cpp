@@ -8,8 +8,11 @@
 namespace sonicorn::http {
 
 void PoolCall::run(app::CallContext& context) try {
-  context.deadline_ns = deadline_ns;
   if (owed) return passage->finish(context);
+  if (given_up.load(std::memory_order_relaxed) && passage == nullptr) return;
+  late = Passage::now_ns() > begin_by_ns;
+  if (late) return;
+  context.deadline_ns = deadline_ns;
   if (passage != nullptr) {
     result = passage->run(context, *request, remote, response);
   } else {
@@ -31,7 +34,8 @@ void PoolCall::clear() {
   connection = nullptr;
   generation = nullptr;
   app = nullptr;
-  owed = false;
+  owed = late = false;
+  given_up.store(false, std::memory_order_relaxed);
 }
 
 }  // namespace sonicorn::http

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -28,8 +29,13 @@ struct PoolCall {
   std::int32_t result = 0;
   std::string error;              // the app's text, when result is below 0
   std::uint64_t deadline_ns = 0;  // CLOCK_MONOTONIC
-  Loop* home = nullptr;           // where it goes back to
-  PoolCall* next = nullptr;       // in the list of those that are back
+  std::uint64_t begin_by_ns = 0;  // the same; later it is refused
+  std::size_t ahead = 0;          // so many others waited for a thread when it came
+  bool late = false;              // it was, and no code of an app was run
+  // Nobody waits for the answer any more; set by the home's thread.
+  std::atomic<bool> given_up{false};
+  Loop* home = nullptr;      // where it goes back to
+  PoolCall* next = nullptr;  // in the list of those that are back
   // Null when the client was given up. For the home's thread only.
   Connection* connection = nullptr;
 
@@ -54,7 +60,8 @@ struct PoolCall {
     return owed ? 0 : all;
   }
 
-  // Calls the app's code on this thread.
+  // Calls the app's code on this thread; not for a request that is late or given up, unless filters
+  // follow it, who decide that themselves.
   void run(app::CallContext& context);
 
   // Counts it among the calls under way of every generation that it is about, and no more.

@@ -15,12 +15,14 @@
 
 namespace sonicorn::worker {
 
-BlockingPool::BlockingPool(unsigned max_threads, std::size_t max_queue, app::Services& services,
-                           std::chrono::milliseconds request_time)
+BlockingPool::BlockingPool(unsigned max_threads, const config::Limits& limits,
+                           app::Services& services)
     : max_threads_(max_threads),
-      max_queue_(max_queue),
+      max_queue_(limits.queue),
+      most_wait_ns_(
+          static_cast<std::uint64_t>(std::chrono::nanoseconds(limits.queue_limit()).count())),
       services_(services),
-      request_time_(request_time) {}
+      request_time_(limits.request_time) {}
 
 BlockingPool::~BlockingPool() {
   {
@@ -35,13 +37,26 @@ bool BlockingPool::submit(Call& call) {
   const std::lock_guard lock(mutex_);
   // A call that a free thread takes at once does not wait in the queue.
   const bool free_thread = waiting_threads_ > ready_.size() || threads_.size() < max_threads_;
-  if (queued_ >= max_queue_ && !free_thread) return false;
+  if (!free_thread && is_full()) return false;
   if (call->refused_threads() >= max_threads_) return false;
   // Those that wait may be the refused ones.
   const bool choosy = call->refused_threads() != 0;
   if ((choosy || waiting_threads_ <= ready_.size()) && !add_thread()) return false;
   queue(std::move(call));
   return true;
+}
+
+bool BlockingPool::is_full() const {
+  // Less than what a call may wait, for some wait longer than others.
+  return queued_ >= max_queue_ || pace_ns_ * ready_.size() > most_wait_ns_ / 4 * 3;
+}
+
+void BlockingPool::keep_pace(const http::PoolCall& call) {
+  // Who had to wait for nobody says nothing of how long others would.
+  if (call.ahead == 0 || call.owed) return;
+  const std::uint64_t waited = http::Passage::now_ns() + most_wait_ns_ - call.begin_by_ns;
+  const std::uint64_t pace = waited / call.ahead;
+  pace_ns_ = pace_ns_ == 0 ? pace : (3 * pace_ns_ + pace) / 4;
 }
 
 void BlockingPool::submit_owed(Call call) {
@@ -52,6 +67,7 @@ void BlockingPool::submit_owed(Call call) {
 
 void BlockingPool::queue(Call call) {
   http::PoolCall& queued = *call;
+  queued.ahead = ready_.size();
   app::Generation* const generation = call->generation;
   bool ready = true;
   if (generation != nullptr && generation->traits().serial) {
@@ -147,6 +163,7 @@ BlockingPool::Call BlockingPool::take(app::CallContext& context,
   ready_.erase(found);
   --queued_;
   ++running_;
+  keep_pace(*call);
   return call;
 }
 

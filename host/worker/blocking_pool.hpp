@@ -17,15 +17,15 @@
 namespace sonicorn::worker {
 
 // The threads on which handlers may block. They are made when there is work and all are busy, up to
-// a limit; the queue is bounded. Of an app that is serial one call runs at a time, and the others
-// wait without holding a thread. Thread-safe.
+// a limit. The queue is bounded in number and in time: who would wait longer than a call may is
+// refused at once, so that what is served is served to somebody. Of an app that is serial one call
+// runs at a time, and the others wait without holding a thread. Thread-safe.
 class BlockingPool final : public http::Executor {
  public:
-  // `services` outlive the pool. Their watchdog is told of calls that run longer than
-  // `request_time`; when half of the threads are in such calls, or one is and its app is serial,
+  // `services` outlive the pool. Their watchdog is told of calls that run longer than the request
+  // time; when half of the threads are in such calls, or one is and its app is serial,
   // the process is told as stuck.
-  BlockingPool(unsigned max_threads, std::size_t max_queue, app::Services& services,
-               std::chrono::milliseconds request_time);
+  BlockingPool(unsigned max_threads, const config::Limits& limits, app::Services& services);
   // Joins the threads. REQUIRES: no call running that never ends.
   ~BlockingPool();
   BlockingPool(const BlockingPool&) = delete;
@@ -60,6 +60,8 @@ class BlockingPool final : public http::Executor {
   void queue(Call call);
   Call take(app::CallContext& context, std::unique_lock<std::mutex>& lock);
   void run_tasks(app::CallContext& context, std::unique_lock<std::mutex>& lock);
+  bool is_full() const;
+  void keep_pace(const http::PoolCall& call);
   void tell_free(std::unique_lock<std::mutex>& lock);
   void wake_for(http::PoolCall& call);
   void pass_on(Call call);
@@ -68,6 +70,7 @@ class BlockingPool final : public http::Executor {
 
   const unsigned max_threads_;
   const std::size_t max_queue_;
+  const std::uint64_t most_wait_ns_;
   app::Services& services_;
   const std::chrono::milliseconds request_time_;
   std::mutex mutex_;
@@ -76,6 +79,7 @@ class BlockingPool final : public http::Executor {
   // Calls of a serial generation that wait for the one that runs; an entry exists while one does.
   std::unordered_map<const app::Generation*, std::deque<Call>> serial_;
   std::size_t queued_ = 0;
+  std::uint64_t pace_ns_ = 0;  // about so often a waiting call is taken
   std::size_t running_ = 0;
   std::size_t waiting_threads_ = 0;
   bool ending_ = false;

@@ -296,8 +296,7 @@ void Server::on_brought_up(bool ok) {
 bool Server::start_threads() {
   std::vector<int> listening;
   for (const ListeningSocket& socket : sockets_) listening.push_back(socket.descriptor());
-  pool_ = std::make_unique<BlockingPool>(config_.blocking_threads, config_.limits.queue, *services_,
-                                         config_.limits.request_time);
+  pool_ = std::make_unique<BlockingPool>(config_.blocking_threads, config_.limits, *services_);
   const auto [most, refusals] = connection_limits(config_);
   try {
     for (unsigned index = 0; index < config_.threads; ++index) {

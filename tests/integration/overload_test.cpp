@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <atomic>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -134,5 +135,42 @@ TEST_SUITE("overload") {
     CHECK(goodput >= 0.9 * best);
     CHECK(p99(over.refused) <= 0.050);
     CHECK(p99(watch.took()) <= 0.100);
+  }
+
+  TEST_CASE("a queue that is longer than anybody would wait serves as much, too") {
+    Server server({.toml = "threads = 1\nblocking_threads = " + std::to_string(kThreads) +
+                           "\n[limits]\nrequest_time = 1\n" + app_entry("/", "slow")});
+    const Seconds time = 6s;
+    const Tally over = ask_for(time, server.tcp(), 240, 3 * kCapacity);
+    CHECK_MESSAGE(over.faults.empty(), (over.faults.empty() ? "" : over.faults.front()));
+    const double goodput = static_cast<double>(over.served.size()) / time.count();
+    MESSAGE("served " << goodput << "/s of " << kCapacity << "/s; refused within "
+                      << p99(over.refused) << " s");
+    if (has_sanitizer()) return;
+    CHECK(goodput >= 0.9 * kCapacity);
+    CHECK(p99(over.refused) <= 0.050);
+  }
+
+  TEST_CASE("whoever is given up while he waits for a thread is not served to nobody") {
+    const TemporaryFolder folder;
+    const Fifo entered(folder / "entered");
+    const Fifo gate(folder / "gate");
+    Server server({.toml = "blocking_threads = 1\n[limits]\nrequest_time = 1\n" +
+                           app_entry("/", "slow",
+                                     "settings = { entered = \"" + entered.path().string() +
+                                         "\", gate = \"" + gate.path().string() + "\" }")});
+    Client first(server.tcp());
+    first.send(get("/"));
+    entered.wait();
+    std::vector<std::unique_ptr<Client>> waiting;
+    for (int i = 0; i < 5; ++i) {
+      waiting.push_back(std::make_unique<Client>(server.tcp()));
+      waiting.back()->send(get("/?free"));
+    }
+    for (const auto& client : waiting) CHECK(client->read_response().status == 503);
+    CHECK(first.read_response().status == 503);
+    // Their handlers would begin now.
+    gate.put();
+    CHECK_THROWS(entered.wait(1, 300ms));
   }
 }

@@ -80,6 +80,7 @@ keep_alive_time = 3
 write_time = 4.25
 request_time = 5
 loop_time = 6
+queue_time = 7
 [workers]
 count = 4
 crashes = 17
@@ -151,11 +152,12 @@ database = "todo.db"
   CHECK(limits.keep_alive_time == milliseconds(3000));
   CHECK(limits.write_time == milliseconds(4250));
   CHECK(limits.request_time == milliseconds(5000));
+  CHECK(limits.queue_time == milliseconds(7000));
   REQUIRE(config.apps.size() == 2);
   CHECK(config.apps[0].file == "etc/hello.so");
   CHECK(config.apps[0].mount == "/");
   CHECK(config.apps[0].settings == "{}");
-  CHECK(config.apps[0].where == "etc/app.toml:50");
+  CHECK(config.apps[0].where == "etc/app.toml:51");
   CHECK(config.apps[1].file == "/opt/todo.so");
   CHECK(config.apps[1].mount == "/todo");
   CHECK(config.apps[1].name == "my-todo");
