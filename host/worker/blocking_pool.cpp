@@ -120,11 +120,11 @@ void BlockingPool::run() {
                                      .tell = services_.on_stuck});
   {
     std::unique_lock lock(mutex_);
-    tasks_[&context];
+    known_[&context];
     while (Call call = take(context, lock)) {
       const app::Generation* const serial = call->generation;
       lock.unlock();
-      const bool may_run = call->join(context);
+      const bool may_run = join(*call, context);
       if (may_run || call->refused_threads() >= max_threads_) {
         work_on(std::move(call), context, may_run);
         lock.lock();
@@ -137,17 +137,30 @@ void BlockingPool::run() {
         pass_on(std::move(call));
       }
     }
-    tasks_.erase(&context);
+    known_.erase(&context);
   }
   app::Generation::leave_thread(context);
   services_.watchdog.forget(context);
+}
+
+bool BlockingPool::join(http::PoolCall& call, app::CallContext& context) {
+  const std::size_t before = context.joined.size();
+  const bool accepted = call.join(context);
+  if (context.joined.size() != before) {
+    const std::lock_guard lock(mutex_);
+    std::vector<const app::Generation*>& joined = known_[&context].joined;
+    for (std::size_t i = before; i < context.joined.size(); ++i) {
+      joined.push_back(context.joined[i].first);
+    }
+  }
+  return accepted;
 }
 
 // Waits for a call that the app has not refused this thread for; null when the pool ends.
 BlockingPool::Call BlockingPool::take(app::CallContext& context,
                                       std::unique_lock<std::mutex>& lock) {
   auto found = ready_.end();
-  std::deque<Task>& tasks = tasks_[&context];
+  std::deque<Task>& tasks = known_[&context].tasks;
   do {
     run_tasks(context, lock);
     ++waiting_threads_;
@@ -168,7 +181,7 @@ BlockingPool::Call BlockingPool::take(app::CallContext& context,
 }
 
 void BlockingPool::run_tasks(app::CallContext& context, std::unique_lock<std::mutex>& lock) {
-  std::deque<Task>& tasks = tasks_[&context];
+  std::deque<Task>& tasks = known_[&context].tasks;
   while (!tasks.empty()) {
     const Task task = std::move(tasks.front());
     tasks.pop_front();
@@ -247,12 +260,15 @@ void BlockingPool::when_free(const app::Generation& generation, std::function<vo
 
 void BlockingPool::leave(app::Generation& generation, std::function<void()> done) {
   std::unique_lock lock(mutex_);
-  const auto left = std::make_shared<std::atomic<std::size_t>>(tasks_.size() + 1);
+  const auto left = std::make_shared<std::atomic<std::size_t>>(1);
   const auto leave_one = [left, done = std::move(done)] {
     if (left->fetch_sub(1) == 1) done();
   };
-  for (auto& [context, tasks] : tasks_) {
-    tasks.emplace_back([&generation, leave_one](app::CallContext& own) {
+  for (auto& [context, thread] : known_) {
+    // One that has nothing to say may be in a handler of another app for as long as it likes.
+    if (std::erase(thread.joined, &generation) == 0) continue;
+    ++*left;
+    thread.tasks.emplace_back([&generation, leave_one](app::CallContext& own) {
       generation.leave(own);
       leave_one();
     });

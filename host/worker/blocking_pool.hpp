@@ -42,8 +42,8 @@ class BlockingPool final : public http::Executor {
   // once if that is so. REQUIRES: none is submitted any more.
   void when_free(const app::Generation& generation, std::function<void()> done);
 
-  // Has each thread tell the generation that it will not run its handlers any more (thread_exit),
-  // and `done` called when all have. REQUIRES: as above, and no call of it is left.
+  // Has each thread that the generation was told of tell it that it will not run its handlers any
+  // more (thread_exit), and `done` called when all have. REQUIRES: as above, and no call of it is left.
   void leave(app::Generation& generation, std::function<void()> done);
 
  private:
@@ -61,6 +61,7 @@ class BlockingPool final : public http::Executor {
   Call take(app::CallContext& context, std::unique_lock<std::mutex>& lock);
   void run_tasks(app::CallContext& context, std::unique_lock<std::mutex>& lock);
   bool is_full() const;
+  bool join(http::PoolCall& call, app::CallContext& context);
   void keep_pace(const http::PoolCall& call);
   void tell_free(std::unique_lock<std::mutex>& lock);
   void wake_for(http::PoolCall& call);
@@ -85,7 +86,11 @@ class BlockingPool final : public http::Executor {
   bool ending_ = false;
   std::function<void()> idle_;
   std::vector<Awaited> awaited_;
-  std::unordered_map<app::CallContext*, std::deque<Task>> tasks_;  // of each thread
+  struct Thread {
+    std::deque<Task> tasks;
+    std::vector<const app::Generation*> joined;  // that were told of it
+  };
+  std::unordered_map<app::CallContext*, Thread> known_;
   std::vector<std::thread> threads_;
 };
 
