@@ -48,10 +48,18 @@ std::string text_for_journal(const Outcome& outcome) {
   return outcome.error.empty() ? how : fmt::format("{}: {}", how, outcome.error);
 }
 
+// Whether on_event has a reason to return it: an app need not care for an event.
+bool may_be_of_event(std::int32_t result) {
+  return result == SONICORN_OK || result == SONICORN_DECLINED;
+}
+
+}  // namespace
+
 // Answers once, whoever comes first: the call that returned, or the watchdog that gave it up.
-class Answer {
+class Generation::Answer {
  public:
-  explicit Answer(Generation::Done done) : done_(std::move(done)) {}
+  explicit Answer(Done done) : done_(std::move(done)) {}
+  bool is_given() const { return given_.load(); }
   // False when it was answered before.
   bool give(Outcome outcome) {
     if (given_.exchange(true)) return false;
@@ -61,15 +69,8 @@ class Answer {
 
  private:
   std::atomic<bool> given_{false};
-  Generation::Done done_;
+  Done done_;
 };
-
-// Whether on_event has a reason to return it: an app need not care for an event.
-bool may_be_of_event(std::int32_t result) {
-  return result == SONICORN_OK || result == SONICORN_DECLINED;
-}
-
-}  // namespace
 
 Generation::Generation(Module module, Traits traits, ServerView::Facts facts, Services& services)
     : traits_(std::move(traits)),
@@ -199,16 +200,38 @@ Outcome Generation::run_now(std::string_view name, const Occasion& why, millisec
   return outcome;
 }
 
+// Behind a call that never returns it would wait for ever. The result names it for the watchdog;
+// 0: it is waited for, whatever comes.
+std::uint64_t Generation::watch_waiting(Attribute attribute, milliseconds limit,
+                                        const std::shared_ptr<Answer>& answer) {
+  if (traits_.overrun != config::Overrun::abandon) return 0;
+  return services_.watchdog.watch(
+      {.app = traits_.name,
+       .attribute = std::string(name_of(attribute)),
+       .generation = traits_.number,
+       .begun = Clock::now(),
+       .limit = 2 * limit,
+       .policy = traits_.overrun,
+       .abandon = [answer] { answer->give({.error = {}, .overdue = true, .called = false}); },
+       .waits = true});
+}
+
 void Generation::run(Attribute attribute, Occasion why, milliseconds limit, Call call, Done done) {
-  lifecycle_.post([this, attribute, why = std::move(why), limit, call = std::move(call),
-                   done = std::move(done)]() mutable {
-    if (!started_ || ended_) return done({});
-    const auto answer = std::make_shared<Answer>(std::move(done));
-    Outcome outcome =
-        run_now(name_of(attribute), why, limit, SONICORN_SCOPE_APP, name_of(attribute), call,
-                [answer] { answer->give({.error = {}, .overdue = true, .called = true}); });
-    answer->give(std::move(outcome));
-  });
+  const auto answer = std::make_shared<Answer>(std::move(done));
+  const std::uint64_t waiting = watch_waiting(attribute, limit, answer);
+  lifecycle_.post(
+      [this, attribute, why = std::move(why), limit, call = std::move(call), answer, waiting]() {
+        if (waiting != 0) services_.watchdog.unwatch(waiting);
+        if (answer->is_given()) return;
+        if (!started_ || ended_) {
+          answer->give({});
+          return;
+        }
+        Outcome outcome =
+            run_now(name_of(attribute), why, limit, SONICORN_SCOPE_APP, name_of(attribute), call,
+                    [answer] { answer->give({.error = {}, .overdue = true, .called = true}); });
+        answer->give(std::move(outcome));
+      });
 }
 
 void Generation::start(Done done) {

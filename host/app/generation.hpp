@@ -187,7 +187,10 @@ class Generation final : private AppServices {
     std::atomic<std::uint64_t> requests{0};
   };
   using Call = std::function<std::int32_t(CallContext&)>;
+  class Answer;
 
+  std::uint64_t watch_waiting(Attribute attribute, std::chrono::milliseconds limit,
+                              const std::shared_ptr<Answer>& answer);
   void run(Attribute attribute, Occasion why, std::chrono::milliseconds limit, Call call,
            Done done);
   Outcome run_now(std::string_view name, const Occasion& why, std::chrono::milliseconds limit,

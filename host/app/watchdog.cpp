@@ -186,6 +186,7 @@ void Watchdog::tell_stuck(const StuckCall& each, Clock::time_point now) {
 }
 
 void Watchdog::tell(const Call& call, Clock::time_point now) {
+  if (call.waits) return call.abandon();
   core::log::error(
       "app {}: {} runs for {:.1f} s, longer than its {:.1f} s (generation {}, thread {}); {}",
       call.app, call.attribute, seconds(now - call.begun), seconds(call.limit), call.generation,

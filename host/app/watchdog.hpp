@@ -40,6 +40,8 @@ class Watchdog {
     // Called on the watchdog's thread where the policy is to abandon the call: nobody waits for it
     // any more.
     std::function<void()> abandon;
+    // It has not begun, and waits for a call that is told of by itself: nothing is logged.
+    bool waits = false;
   };
 
   Watchdog();

@@ -34,6 +34,31 @@ bool asks_the_same_of_workers(const config::Config& one, const config::Config& o
          one.reload.hold_time == other.reload.hold_time;
 }
 
+// What is said once, when the server starts.
+void tell_what_waits(const config::Config& before, const config::Config& now) {
+  const std::pair<std::string_view, bool> all[] = {
+      {"bind", before.binds != now.binds},
+      {"control", before.control != now.control},
+      {"health", before.health != now.health},
+      {"health_path", before.health_path != now.health_path},
+      {"user", before.privileges.user != now.privileges.user},
+      {"group", before.privileges.group != now.privileges.group},
+      {"umask", before.privileges.umask != now.privileges.umask},
+      {"pid_file", before.pid_file != now.pid_file},
+      {"journal", before.journal != now.journal},
+      {"runtime_dir", before.runtime_dir != now.runtime_dir},
+      {"log_file", before.log_file != now.log_file},
+      {"log_level", before.log_level != now.log_level},
+      {"log_format", before.log_format != now.log_format}};
+  std::vector<std::string_view> changed;
+  for (const auto& [name, differs] : all) {
+    if (differs) changed.push_back(name);
+  }
+  if (changed.empty()) return;
+  log::warning("what changed of {} takes effect when the server is restarted",
+               fmt::join(changed, ", "));
+}
+
 }  // namespace
 
 milliseconds Supervisor::reload_limit() const {
@@ -116,6 +141,8 @@ void Supervisor::tell_reloading(const char* what, std::function<void()> done) {
                [this, on_answer, pid = worker.pid(), index = worker.index()](const Json& answer) {
                  if (!answer.is_string()) {
                    end_astray(pid);
+                   reload_->faults.push_back(
+                       fmt::format("worker {} did not answer whether it follows", index));
                  } else if (const auto fault = answer.get<std::string>(); !fault.empty()) {
                    reload_->faults.push_back(fmt::format("worker {}: {}", index, fault));
                  }
@@ -241,10 +268,7 @@ void Supervisor::take_over() {
     workers_to_be_ = reload.config.workers.count;
   }
   reload.renews_workers = !asks_the_same_of_workers(reload.config, config_);
-  if (reload.config.binds != config_.binds) {
-    log::warning(
-        "the addresses to listen on changed; they take effect when the server is restarted");
-  }
+  tell_what_waits(config_, reload.config);
   config_ = reload.config;
   order_.text = reload.text;
   std::vector<Served> served;
