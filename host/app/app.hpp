@@ -62,7 +62,7 @@ class App {
       past_errors_ += owned_->errors();
     }
     std::unique_ptr<Generation> before = std::exchange(owned_, std::move(next));
-    serving_.store(owned_.get(), std::memory_order_release);
+    serving_.store(confined_ ? nullptr : owned_.get(), std::memory_order_release);
     switches_.fetch_add(1, std::memory_order_release);
     return before;
   }
@@ -88,10 +88,17 @@ class App {
   }
   // The end of that, with who serves then.
   void resume() {
-    serving_.store(owned_.get(), std::memory_order_release);
+    serving_.store(confined_ ? nullptr : owned_.get(), std::memory_order_release);
     holding_ = false;
     switches_.fetch_add(1, std::memory_order_release);
   }
+  // Takes no requests, whatever is resumed or switched to, until it is released.
+  void confine() {
+    confined_ = true;
+    stop_serving();
+  }
+  void release() { confined_ = false; }
+  bool is_confined() const { return confined_; }
   // Whether requests wait though nobody serves. Thread-safe.
   bool is_holding() const { return holding_.load(std::memory_order_acquire); }
   // Changes after serving() of any app has changed. Thread-safe; one load.
@@ -117,6 +124,7 @@ class App {
   std::uint64_t past_errors_ = 0;
   std::atomic<Generation*> serving_;
   std::atomic<bool> holding_{false};
+  bool confined_ = false;  // for the main thread
   static inline std::atomic<std::uint32_t> switches_{0};
   std::atomic<bool> healthy_{true};
   std::atomic<bool> ready_{false};

@@ -83,6 +83,9 @@ MadeBuild collect_build(const config::App& wanted, const config::Config& config,
     remove_build({.file = wanted.file, .copy = copy, .inspection = {}});
     return std::move(made);
   };
+  if (!found.is_object() && end.timed_out) {
+    return refused(loads_too_long(wanted.file, config.load_time));
+  }
   if (!found.is_object()) {
     return refused(core::host_error(
         "host.trial_failed",

@@ -22,9 +22,6 @@ namespace {
 namespace message = process::message;
 using Json = nlohmann::json;
 
-// For a slow reader of the access log to take what is left.
-constexpr std::chrono::milliseconds kLastLines{500};
-
 // Processes that apps start get none of it.
 void keep_from_children(int descriptor) { ::fcntl(descriptor, F_SETFD, FD_CLOEXEC); }
 
@@ -69,9 +66,7 @@ int work(int channel) {
   // What becomes of lines is no reason not to serve.
   open_log_when_possible(loaded.config);
   http::AccessLog::open(loaded.config.access_log, loaded.config.access_log_format);
-  const int status = worker::serve(loaded.config, post);
-  if (http::AccessLog* const log = http::AccessLog::of_process()) log->flush(kLastLines);
-  return status;
+  return worker::serve(loaded.config, post);
 }
 
 }  // namespace

@@ -209,6 +209,13 @@ bool LineWriter::flush(std::chrono::milliseconds limit) {
   return empty;
 }
 
+void LineWriter::give_up() {
+  const std::lock_guard lock(mutex_);
+  torn_ = false;
+  drop(std::exchange(kept_, {}));
+  tell_dropped();
+}
+
 void LineWriter::start_draining() {
   if (draining_ || stopping_) return;
   if (thread_.joinable()) thread_.join();

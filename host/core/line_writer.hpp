@@ -55,6 +55,9 @@ class LineWriter {
   // Waits until nothing is kept, at most for `limit`; false: something is.
   bool flush(std::chrono::milliseconds limit);
 
+  // Drops what is still kept, and has the readers told of all that was dropped since they were.
+  void give_up();
+
  private:
   std::size_t put(std::string_view lines);
   void drain();

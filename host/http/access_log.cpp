@@ -55,6 +55,10 @@ void AccessLog::open(const std::filesystem::path& path, config::AccessLogFormat 
 
 AccessLog* AccessLog::of_process() { return process_log; }
 
+void AccessLog::end(std::chrono::milliseconds limit) {
+  if (!writer_.flush(limit)) writer_.give_up();
+}
+
 void AccessLog::reopen() {
   if (const auto reopened = writer_.reopen(); !reopened) {
     core::log::error("the access log {}; it goes on into the old one", reopened.error().message);

@@ -38,8 +38,9 @@ class AccessLog {
   // As core::log::reopen(), with the error in the server's log.
   void reopen();
 
-  // As core::log::flush().
-  bool flush(std::chrono::milliseconds limit) { return writer_.flush(limit); }
+  // Waits until all lines are written, at most for `limit`; those that are not then are dropped,
+  // and the log says how many.
+  void end(std::chrono::milliseconds limit);
 
  private:
   explicit AccessLog(config::AccessLogFormat format);

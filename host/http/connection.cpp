@@ -224,11 +224,20 @@ void Connection::serve() {
   give_back(held_);
 }
 
+bool Connection::is_way_open() const {
+  const std::vector<app::App*>& filters = loop_.router().filters();
+  return (app_ == nullptr || app_->serving() != nullptr) &&
+         std::all_of(filters.begin(), filters.end(),
+                     [](const app::App* app) { return app->serving() != nullptr; });
+}
+
 void Connection::wait_or_refuse() {
   const auto holds = [](const app::App* app) { return app->is_holding(); };
   const std::vector<app::App*>& filters = loop_.router().filters();
   if ((app_ == nullptr || !app_->is_holding()) &&
-      std::none_of(filters.begin(), filters.end(), holds)) {
+      std::none_of(filters.begin(), filters.end(), holds) &&
+      // Who held it may have let go between two looks.
+      !is_way_open()) {
     return refuse(request(), refusals::kDrained);
   }
   std::unique_ptr<PoolCall> call = loop_.take_call();

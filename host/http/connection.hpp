@@ -98,6 +98,8 @@ class Connection final : public PollTarget,
   void give_back(std::unique_ptr<Request>& request);
   // Nobody serves the app of the request in hand, or who filters it, now.
   [[gnu::cold, gnu::noinline]] void wait_or_refuse();
+  // Whether every app on the way of the request takes requests.
+  bool is_way_open() const;
   // Whose call, of which attribute, ended the way of the request: it failed, or gave the answer.
   std::pair<app::Generation*, std::string_view> last_called() const;
   void fail(const Request& to, AppResponse& response, std::int32_t result,

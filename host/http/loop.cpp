@@ -147,9 +147,10 @@ void Loop::serve_ready() {
     telling_ = false;
     if (!dead_.empty()) bury();
     note_idle();
+    // Before an app may end the process.
+    flush_access_lines();
     wait = kLullMs;
   }
-  flush_access_lines();
   if (!awaited_.empty()) tell_free();
 }
 

@@ -128,6 +128,10 @@ void Children::watch(pid_t child, OnEnd on_end) { watched_[child] = std::move(on
 
 void Children::forget(pid_t child) { watched_.erase(child); }
 
+void Children::kill_all() const {
+  for (const auto& [child, on_end] : watched_) ::kill(-child, SIGKILL);
+}
+
 void Children::reap() {
   for (;;) {
     int status = 0;

@@ -41,6 +41,9 @@ class Children {
   // Nobody is told of that child's end any more.
   void forget(pid_t child);
 
+  // Kills the process group of every child that is watched.
+  void kill_all() const;
+
   // To be called after SIGCHLD, which may stand for several children: takes all that ended. One
   // that nobody watches is taken and forgotten.
   void reap();

@@ -37,8 +37,10 @@ inline constexpr char kPrepared[] = "prepared";
 inline constexpr char kServing[] = "serving";
 // Whether it serves as it should: "ready", "why_not"; "stopping": it is about to end.
 inline constexpr char kReadiness[] = "readiness";
-// It cannot start, because of "app".
+// It cannot start because of "app", or ends for a call of that; "generation": if one is to blame.
 inline constexpr char kFailed[] = "failed";
+// What it could not write in its life: "lines" of the log, "access_lines".
+inline constexpr char kDropped[] = "dropped";
 // All of its apps are ended in order, and its process ends.
 inline constexpr char kFinished[] = "finished";
 // The answer to kAsk: "id", "answer".

@@ -165,7 +165,7 @@ std::string Supervisor::note_death(const WorkerProcess& worker, const WorkerProc
   const bool told =
       stage_ == Stage::starting && WIFEXITED(end.wait_status) && worker.has_said_why();
   std::string app = worker.blamed();
-  std::uint64_t generation = 0;
+  std::uint64_t generation = worker.blamed_generation();
   std::string how = text_of(end.wait_status);
   if (const auto report = core::parse_crash_report(end.last_words)) {
     log::error("{}", core::summary(*report));
@@ -212,18 +212,21 @@ void Supervisor::print_backtrace(const core::CrashReport& report,
   request.argv = {"sonicorn", "crash-report"};
   request.input.assign(reinterpret_cast<const char*>(record.data()), record.size());
   request.limit = kNaming;
+  // The server does not end before.
+  ++names_looked_up_;
   process::run(io_, children_, std::move(request),
-               [print, plain = core::plain_frames(report)](const process::RunEnd& end) {
+               [this, print, plain = core::plain_frames(report)](const process::RunEnd& end) {
                  if (!end.ok()) {
                    for (const std::string& line : core::to_lines(plain)) print(line);
-                   return;
                  }
-                 std::string_view rest = end.output;
+                 std::string_view rest = end.ok() ? end.output : std::string_view();
                  while (!rest.empty()) {
                    const std::size_t size = std::min(rest.find('\n'), rest.size());
                    print(rest.substr(0, size));
                    rest.remove_prefix(std::min(size + 1, rest.size()));
                  }
+                 --names_looked_up_;
+                 end_if_stopped();
                });
 }
 

@@ -11,6 +11,7 @@
 #include "app/unloading.hpp"
 #include "core/log.hpp"
 #include "core/version.hpp"
+#include "process/message.hpp"
 #include "supervisor/supervisor.hpp"
 
 // What the operator sees and does.
@@ -218,11 +219,13 @@ void Supervisor::metrics(std::function<void(std::string)> done) {
       "metrics", Json::object(), {}, [this, done = std::move(done)](const std::vector<Said>& said) {
         ask_all("numbers", Json::object(), {},
                 [this, done, said](const std::vector<Said>& numbers) {
-                  // Its own log loses lines, too.
+                  // Its own log loses lines, too, and so did those of workers that have ended.
                   std::vector<Said> all = said;
                   all.push_back(
                       {0, ::getpid(),
-                       fmt::format("sonicorn_log_lines_dropped_total {}\n", core::log::dropped())});
+                       fmt::format("sonicorn_log_lines_dropped_total {}\n"
+                                   "sonicorn_access_log_lines_dropped_total {}\n",
+                                   core::log::dropped() + dropped_lines_, dropped_access_lines_)});
                   done(merge_metrics(all) + own_metrics(numbers));
                 });
       });
@@ -339,7 +342,13 @@ void Supervisor::unquarantine(const std::string& app, Done done) {
   }
   if (!quarantine_.release(app)) return done(fmt::format("app {} is not in quarantine", app));
   restart_worker(std::nullopt, [this, app, done = std::move(done)](const std::string& fault) {
-    if (!fault.empty()) quarantine_.confine_again(app);
+    if (!fault.empty()) {
+      quarantine_.confine_again(app);
+      // Some may run it already.
+      each_worker([&](WorkerProcess& worker) {
+        worker.send(process::message::kQuarantine, {{"app", app}});
+      });
+    }
     tell_status();
     done(fault);
   });

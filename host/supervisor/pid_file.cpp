@@ -108,7 +108,8 @@ core::Result<PidFile> PidFile::write(const std::filesystem::path& path) {
 
 PidFile::~PidFile() {
   if (file_ < 0) return;
-  const bool is_mine = owner_ == ::getpid() && is_same_file(file_, path_);
+  const bool is_mine =
+      owner_ == ::getpid() && is_same_file(file_, path_) && read_process(file_) == owner_;
   if (is_mine && ::unlink(path_.c_str()) != 0) {
     [[maybe_unused]] const int ignored = ::ftruncate(file_, 0);
   }

@@ -241,7 +241,8 @@ void Supervisor::on_stop_signal(int number) {
   hard_end_.async_wait([this, number](const boost::system::error_code& error) {
     if (error) return;
     status_ = 128 + number;
-    each_worker([](WorkerProcess& worker) { worker.kill(); });
+    // Workers and hooks.
+    children_.kill_all();
   });
 }
 
@@ -290,7 +291,7 @@ void Supervisor::end_if_stopped() {
   if (stage_ != Stage::stopping) return;
   bool any = false;
   each_worker([&](WorkerProcess&) { any = true; });
-  if (any || std::exchange(leaving_word_, true)) return;
+  if (any || names_looked_up_ != 0 || std::exchange(leaving_word_, true)) return;
   hooks_.run(config::Hook::on_exit, {{"status", status_}}, [this](bool ok) {
     if (!ok) status_ = 1;
     finish();
@@ -299,6 +300,8 @@ void Supervisor::end_if_stopped() {
 
 void Supervisor::finish() {
   stage_ = Stage::done;
+  // Hooks that nobody waits for any more.
+  children_.kill_all();
   journal_.end(serving_event_, status_ == 0 ? "ok" : Journal::failed("it did not end cleanly"));
   // Of a server that could not start the error is the last word.
   if (stop_reason_ != SONICORN_REASON_START_FAILED) log::info("stopped");

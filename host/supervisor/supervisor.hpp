@@ -244,6 +244,7 @@ class Supervisor final : public Control {
   bool draining_ = false;
   std::optional<std::string> health_;  // what workers were told last of why it is not ready
   bool leaving_word_ = false;          // on_exit runs
+  unsigned names_looked_up_ = 0;       // backtraces that are about to be printed
   int stop_signal_ = 0;                // the first
   Clock::time_point stopped_at_;
   std::uint32_t stop_reason_ = 0;
@@ -260,6 +261,8 @@ class Supervisor final : public Control {
   std::optional<unsigned> workers_to_be_;   // a reload is waited for
   Quarantine quarantine_;
   std::uint64_t restarts_ = 0;
+  std::uint64_t dropped_lines_ = 0;  // by workers that have ended, of the log
+  std::uint64_t dropped_access_lines_ = 0;
 
   Builder builder_{io_, children_};
   std::vector<Served> served_;                        // as config_.apps

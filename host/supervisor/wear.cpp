@@ -135,11 +135,19 @@ void Supervisor::check_limits(Slot& slot) {
         fmt::format("it has {} bytes in memory, more than max_memory", worker.resident_bytes()));
   }
   if (slot.requests_allowed == 0) return;
-  slot.current->ask("numbers", {}, {}, [wish, allowed = slot.requests_allowed](const Json& apps) {
-    std::uint64_t requests = 0;
-    for (const Json& app : apps) requests += app.value("requests", std::uint64_t{0});
-    if (requests >= allowed) wish(fmt::format("it has answered {} requests", requests));
-  });
+  slot.current->ask("numbers", {}, {},
+                    [this, wish, index = slot.index, pid = worker.pid(),
+                     allowed = slot.requests_allowed](const Json& apps) {
+                      // Another one may be there by now.
+                      const Slot* const now = slot_at(index);
+                      if (now == nullptr || now->current == nullptr || now->current->pid() != pid)
+                        return;
+                      std::uint64_t requests = 0;
+                      for (const Json& app : apps)
+                        requests += app.value("requests", std::uint64_t{0});
+                      if (requests >= allowed)
+                        wish(fmt::format("it has answered {} requests", requests));
+                    });
 }
 
 }  // namespace sonicorn::supervisor

@@ -173,6 +173,8 @@ void WorkerProcess::stop(std::uint32_t reason, int signal, const std::string& te
   state_ = State::stopping;
   send(message::kStop,
        {{"reason", reason}, {"signal", signal}, {"message", text}, {"goes_on", goes_on}});
+  // It has not heard of it.
+  if (silent_) limit = kSilence;
   if (!first || limit.count() == 0) return;
   kill_timer_.expires_after(limit);
   kill_timer_.async_wait([this, limit](const boost::system::error_code& error) {

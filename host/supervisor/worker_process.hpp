@@ -77,7 +77,11 @@ class WorkerProcess {
   const std::string& why_not_ready() const { return why_not_ready_; }
   // The app that kept it from starting or made it ask to be replaced; empty: none.
   const std::string& blamed() const { return blamed_; }
-  void blame(std::string app) { blamed_ = std::move(app); }
+  std::uint64_t blamed_generation() const { return blamed_generation_; }  // 0: not known
+  void blame(std::string app, std::uint64_t generation) {
+    blamed_ = std::move(app);
+    blamed_generation_ = generation;
+  }
 
   // The step of an app's life that has begun under `key`; empty: it has ended.
   void note_step(std::uint64_t key, std::string step) {
@@ -154,6 +158,7 @@ class WorkerProcess {
   std::string why_not_ready_ = "the server is starting";
   bool pulse_asked_ = false;
   std::string blamed_;
+  std::uint64_t blamed_generation_ = 0;
   std::string epitaph_;
   std::uint64_t next_question_ = 1;
   std::map<std::uint64_t, Question> questions_;

@@ -154,7 +154,10 @@ void Supervisor::on_message(WorkerProcess& worker, const Json& said) {
   } else if (what == message::kServing) {
     on_serving(worker);
   } else if (what == message::kFailed) {
-    worker.blame(said.value("app", std::string()));
+    worker.blame(said.value("app", std::string()), said.value("generation", std::uint64_t{0}));
+  } else if (what == message::kDropped) {
+    dropped_lines_ += said.value("lines", std::uint64_t{0});
+    dropped_access_lines_ += said.value("access_lines", std::uint64_t{0});
   } else if (what == message::kLife) {
     on_life(worker, said);
   } else if (what == message::kRetired) {

@@ -194,7 +194,10 @@ bool Apps::are_ready(std::string& why_not) const {
     if (!why_not.empty()) break;
     if (!app->is_ready()) why_not = fmt::format("app {} is not ready", app->name());
     if (!app->is_healthy()) why_not = fmt::format("app {} is unhealthy", app->name());
-    if (app->serving() == nullptr) why_not = fmt::format("app {} is drained", app->name());
+    if (app->serving() == nullptr) {
+      why_not =
+          fmt::format("app {} is {}", app->name(), app->is_confined() ? "quarantined" : "drained");
+    }
   }
   return why_not.empty();
 }
@@ -326,9 +329,11 @@ void Apps::drain_one(const std::string& name, const app::Occasion& why,
 
 void Apps::quarantine(const std::string& name) {
   app::App* const app = find(name);
-  if (app == nullptr || app->serving() == nullptr) return;
+  if (app == nullptr || app->is_confined()) return;
   log::warning("app {}: quarantined; requests for it get a 503", name);
-  app->stop_serving();
+  app->confine();
+  // Those that wait for it, too.
+  traffic_.resume();
   changed();
 }
 

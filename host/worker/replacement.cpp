@@ -339,6 +339,7 @@ void Replacement::commit(Done done, Retired retired) {
       app = fresh.back().get();
       begun.push_back(app);
     } else if (work->candidate != nullptr) {
+      app->release();
       old.push_back(app->switch_to(std::move(work->candidate), work->part.build->inspection));
       app->resume();
       begun.push_back(app);

@@ -1,6 +1,7 @@
 #include "worker/server.hpp"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@
 #include "core/backtrace.hpp"
 #include "core/log.hpp"
 #include "core/own_thread.hpp"
+#include "http/access_log.hpp"
 #include "process/message.hpp"
 
 namespace sonicorn::worker {
@@ -53,7 +55,7 @@ constexpr milliseconds kLastWord{500};
 constexpr milliseconds kAfterDeadline{2'000};
 
 // The server reads these from a descriptor, so they are blocked in every thread.
-constexpr std::array kReadSignals = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1};
+constexpr std::array kReadSignals = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGTTIN, SIGTTOU};
 
 // An app may have unblocked such a signal on a thread of its own or of a request, and the kernel
 // then prefers that thread. Whoever gets it passes it on.
@@ -169,8 +171,8 @@ bool Server::open() {
     // What is said is with the kernel when it is said; if this thread cannot say it, it waits in
     // vain for a moment.
     const auto said = std::make_shared<std::promise<void>>();
-    asio::post(io_, [this, said, app = call.app] {
-      say(message::kFailed, {{"app", app}});
+    asio::post(io_, [this, said, app = call.app, generation = call.generation] {
+      say(message::kFailed, {{"app", app}, {"generation", generation}});
       said->set_value();
     });
     said->get_future().wait_for(kLastWord);
@@ -221,7 +223,7 @@ void Server::watch_stray_signals() {
 
 void Server::on_signal(int number) {
   // These are for the supervisor, who tells all workers.
-  if (number == SIGHUP || number == SIGUSR1) return;
+  if (number == SIGHUP || number == SIGUSR1 || number == SIGTTIN || number == SIGTTOU) return;
   on_stop_signal(number);
 }
 
@@ -467,10 +469,14 @@ void Server::on_shutdown_overdue() {
 }
 
 void Server::finish() {
+  if (http::AccessLog* const access = http::AccessLog::of_process()) access->end(kLastLines);
+  say(message::kDropped,
+      {{"lines", log::dropped()}, {"access_lines", log::dropped_access_lines().load()}});
   if (!unclean_) say(message::kFinished);
   stage_ = Stage::done;
   timer_.cancel();
-  last_resort_.cancel();
+  // Nobody would end it whose static destructors hang.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   // From here on nothing is left to be done in order, and a signal ends the process as it would any
   // other.
   signals_.close();

@@ -119,7 +119,6 @@ class Server final : private Traffic {
   const Post& post_;
   boost::asio::io_context io_{1};
   process::Channel channel_;
-  boost::asio::steady_timer last_resort_{io_};
   boost::asio::posix::stream_descriptor signals_{io_};
   boost::asio::posix::stream_descriptor stray_signals_{io_};
   boost::asio::steady_timer timer_{io_};

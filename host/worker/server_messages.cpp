@@ -4,10 +4,12 @@
 #include <boost/asio/post.hpp>
 #include <chrono>
 #include <csignal>
+#include <thread>
 #include <utility>
 
 #include "app/signal_guard.hpp"
 #include "core/log.hpp"
+#include "core/own_thread.hpp"
 #include "http/access_log.hpp"
 #include "http/health.hpp"
 #include "process/message.hpp"
@@ -76,10 +78,11 @@ void Server::on_message(const Json& message) {
 void Server::on_supervisor_gone() {
   if (stage_ == Stage::done) return;
   log::error("the supervisor is gone, so this worker ends");
-  last_resort_.expires_after(kOrphaned);
-  last_resort_.async_wait([](const boost::system::error_code& error) {
-    if (!error) ::_exit(1);
-  });
+  // Whatever this thread waits for then: its apps, or their static destructors.
+  core::start_own_thread([] {
+    std::this_thread::sleep_for(kOrphaned);
+    ::_exit(1);
+  }).detach();
   if (!stop_decided_) {
     stop({.reason = SONICORN_REASON_TERM, .signal_number = 0, .deadline = {}, .message = {}});
   }
@@ -107,8 +110,12 @@ void Server::on_ask(const Json& message) {
     if (stage_ == Stage::starting) return answer(id, Json::array());
     return apps_->describe([this, id](Json reports) {
       const Json all = numbers();
-      for (std::size_t i = 0; i < reports.size() && i < all.size(); ++i) {
-        reports[i].update(all[i]);
+      for (Json& report : reports) {
+        // Others may be served by now.
+        const auto same = std::find_if(all.begin(), all.end(), [&](const Json& each) {
+          return each["name"] == report["name"] && each["generation"] == report["generation"];
+        });
+        if (same != all.end()) report.update(*same);
       }
       answer(id, std::move(reports));
     });
