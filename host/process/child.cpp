@@ -2,16 +2,25 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <pthread.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <condition_variable>
 #include <csignal>
+#include <deque>
+#include <exception>
 #include <filesystem>
+#include <mutex>
+#include <optional>
 #include <string_view>
 #include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
 
 namespace sonicorn::process {
 namespace {
@@ -99,6 +108,20 @@ std::vector<char*> as_pointers(std::vector<std::string>& texts) {
   return pointers;
 }
 
+// A child that has ended, which stays on the kernel's list, and its status as of wait(2); 0: none.
+std::pair<pid_t, std::optional<int>> status_of_ended(idtype_t type, pid_t child) {
+  siginfo_t info{};
+  while (::waitid(type, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) != 0) {
+    if (errno != EINTR) return {0, std::nullopt};
+  }
+  if (info.si_pid == 0) return {0, std::nullopt};
+  constexpr int kCoreDumped = 0x80;
+  const int status = info.si_code == CLD_EXITED   ? (info.si_status & 0xff) << 8
+                     : info.si_code == CLD_DUMPED ? info.si_status | kCoreDumped
+                                                  : info.si_status;
+  return {info.si_pid, status};
+}
+
 }  // namespace
 
 core::Result<pid_t> Children::spawn(const SpawnRequest& request) {
@@ -132,15 +155,99 @@ void Children::kill_all() const {
   for (const auto& [child, on_end] : watched_) ::kill(-child, SIGKILL);
 }
 
+// Takes ended children off the kernel's list, in the order in which they are given to it.
+class Children::Reaper {
+ public:
+  // Throws std::system_error when there can be no thread.
+  Reaper() {
+    sigset_t all;
+    sigset_t before;
+    ::sigfillset(&all);
+    // Signals are for the thread that reads them.
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    try {
+      thread_ = std::thread([this] { run(); });
+    } catch (...) {
+      ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+      throw;
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+  ~Reaper() {
+    {
+      const std::lock_guard lock(mutex_);
+      ending_ = true;
+    }
+    changed_.notify_one();
+    thread_.join();
+  }
+  Reaper(const Reaper&) = delete;
+  Reaper& operator=(const Reaper&) = delete;
+
+  void take_off(pid_t child) {
+    {
+      const std::lock_guard lock(mutex_);
+      ended_.push_back(child);
+    }
+    changed_.notify_one();
+  }
+
+  bool has(pid_t child) {
+    const std::lock_guard lock(mutex_);
+    return std::find(ended_.begin(), ended_.end(), child) != ended_.end();
+  }
+
+ private:
+  void run() {
+    ::pthread_setname_np(::pthread_self(), "reaper");
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      changed_.wait(lock, [this] { return ending_ || !ended_.empty(); });
+      if (ended_.empty()) return;
+      const pid_t child = ended_.front();
+      lock.unlock();
+      while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) continue;
+      lock.lock();
+      ended_.pop_front();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<pid_t> ended_;
+  bool ending_ = false;
+  std::thread thread_;
+};
+
+Children::Children() = default;
+Children::~Children() = default;
+
+void Children::take_off(pid_t child) {
+  try {
+    if (reaper_ == nullptr) reaper_ = std::make_unique<Reaper>();
+    reaper_->take_off(child);
+  } catch (const std::exception&) {
+    while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) continue;
+  }
+}
+
 void Children::reap() {
-  for (;;) {
-    int status = 0;
-    const pid_t child = ::waitpid(-1, &status, WNOHANG);
-    if (child < 0 && errno == EINTR) continue;
-    if (child <= 0) return;
-    // Taken out first: from here on another process may get this id.
+  std::vector<pid_t> watched;
+  for (const auto& [child, on_end] : watched_) watched.push_back(child);
+  for (const pid_t child : watched) {
+    if (watched_.count(child) == 0) continue;  // forgotten meanwhile
+    const std::optional<int> status = status_of_ended(P_PID, child).second;
+    if (!status) continue;
     auto ended = watched_.extract(child);
-    if (!ended.empty() && ended.mapped()) ended.mapped()(status);
+    take_off(child);
+    if (ended.mapped()) ended.mapped()(*status);
+  }
+  // Those that nobody watches: forgotten ones, and orphans where this process is the first.
+  for (;;) {
+    const pid_t child = status_of_ended(P_ALL, 0).first;
+    if (child == 0 || watched_.count(child) != 0) return;
+    if (reaper_ != nullptr && reaper_->has(child)) return;
+    while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) continue;
   }
 }
 

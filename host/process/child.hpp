@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -27,9 +28,19 @@ struct SpawnRequest {
 
 // The children of this process: starts them and hears of their ends. For one thread, and for a
 // process in which nobody else waits for a child.
+//
+// Taking an ended child off the kernel's list can last for seconds: the kernel removes what /proc
+// has of it, and waits for the last of its threads to have done the same, which on a busy machine
+// may not get a processor for long. So that is done by a thread of its own, after the end is told.
 class Children {
  public:
   using OnEnd = std::function<void(int wait_status)>;
+
+  Children();
+  // Waits until those that are being taken off are.
+  ~Children();
+  Children(const Children&) = delete;
+  Children& operator=(const Children&) = delete;
 
   // Returns when the new process executes the file, or cannot. Error: host.child_not_run.
   core::Result<pid_t> spawn(const SpawnRequest& request);
@@ -49,7 +60,12 @@ class Children {
   void reap();
 
  private:
+  class Reaper;
+
+  void take_off(pid_t child);
+
   std::unordered_map<pid_t, OnEnd> watched_;
+  std::unique_ptr<Reaper> reaper_;
 };
 
 // What to execute for another process of this very program: its path, or where another file has
