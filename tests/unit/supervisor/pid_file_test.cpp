@@ -116,5 +116,16 @@ TEST_CASE("only who wrote the file removes it, and only while it is the same fil
   CHECK(read(path) == "other");
 }
 
+TEST_CASE("a file in which somebody wrote another number stays") {
+  const app::TemporaryFolder folder;
+  const std::filesystem::path path = folder / "pid";
+  {
+    const auto file = PidFile::write(path);
+    REQUIRE(file.has_value());
+    std::ofstream(path) << "1\n";
+  }
+  CHECK(read(path) == "1\n");
+}
+
 }  // namespace
 }  // namespace sonicorn::supervisor
