@@ -90,8 +90,13 @@ class Channel::Impl : public std::enable_shared_from_this<Impl> {
                        if (error) return self->end();
                        Json message = Json::parse(self->text_, nullptr, false);
                        if (!message.is_object()) return self->end();
-                       // A copy, for whoever is called may let go of the channel.
-                       if (const auto use = self->on_message_) use(std::move(message));
+                       try {
+                         // A copy, for whoever is called may let go of the channel.
+                         if (const auto use = self->on_message_) use(std::move(message));
+                       } catch (const Json::exception&) {
+                         // Not of the form that it should have: an app may write there, too.
+                         return self->end();
+                       }
                        if (!self->closed_) self->read();
                      });
   }

@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 #include <chrono>
 #include <csignal>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -79,10 +80,14 @@ void Server::on_supervisor_gone() {
   if (stage_ == Stage::done) return;
   log::error("the supervisor is gone, so this worker ends");
   // Whatever this thread waits for then: its apps, or their static destructors.
-  core::start_own_thread([] {
-    std::this_thread::sleep_for(kOrphaned);
-    ::_exit(1);
-  }).detach();
+  try {
+    core::start_own_thread([] {
+      std::this_thread::sleep_for(kOrphaned);
+      ::_exit(1);
+    }).detach();
+  } catch (const std::system_error&) {
+    ::alarm(static_cast<unsigned>(std::chrono::ceil<std::chrono::seconds>(kOrphaned).count()));
+  }
   if (!stop_decided_) {
     stop({.reason = SONICORN_REASON_TERM, .signal_number = 0, .deadline = {}, .message = {}});
   }

@@ -180,4 +180,28 @@ TEST_SUITE("ends") {
     server.send_signal(SIGTERM);
     CHECK(server.wait()->status == 0);
   }
+
+  TEST_CASE("an unquarantine that fails half-way leaves the app in quarantine everywhere") {
+    const TemporaryFolder folder;
+    const std::filesystem::path no = folder / "no";
+    Operated operated("[workers]\ncount = 2\ncrashes = 0\nbackoff = 0.001\n[hooks]\n" +
+                      string("pre_spawn = '''grep -q '\"worker\": *1[,}]' && test -e ") +
+                      no.string() + " && exit 1; exit 0'''\n" + app_entry("/", "crashes"));
+    const auto check_all = [&](int status) {
+      for (int i = 0; i < 20; ++i) {
+        CHECK(ask(operated.server.tcp(), get("/")).status == status);
+      }
+    };
+    CHECK_THROWS(ask(operated.server.tcp(), get("/segv")));
+    CHECK(logs(operated.server, {"it is quarantined"}));
+    CHECK(eventually([&] { return operated.server.workers().size() == 2; }));
+    check_all(503);
+    CHECK(operated.ask_operator("/readyz").find("is quarantined") != string::npos);
+    write_file(no, "");
+    CHECK(operated.operate({"unquarantine", "crashes"}).ending.status == 1);
+    check_all(503);
+    std::filesystem::remove(no);
+    CHECK(operated.operate({"unquarantine", "crashes"}).ending.status == 0);
+    check_all(200);
+  }
 }

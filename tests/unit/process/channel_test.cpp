@@ -81,6 +81,17 @@ TEST_SUITE("process.channel") {
     }
   }
 
+  TEST_CASE("a message that is not of the form it should have ends the channel") {
+    Pair pair;
+    Channel theirs(pair.io, pair.ends.theirs);
+    bool closed = false;
+    pair.ours->listen([&](const Json& message) { message.value("say", std::string()); },
+                      [&] { closed = true; });
+    theirs.send({{"say", 7}});
+    pair.io.run();
+    CHECK(closed);
+  }
+
   TEST_CASE("who hears a message may let go of the channel") {
     Pair pair;
     Channel theirs(pair.io, pair.ends.theirs);
