@@ -12,6 +12,7 @@
 #include "core/log.hpp"
 #include "core/own_thread.hpp"
 #include "http/loop.hpp"
+#include "http/passage_run.hpp"
 
 namespace sonicorn::worker {
 

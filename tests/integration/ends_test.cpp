@@ -196,7 +196,8 @@ TEST_SUITE("ends") {
     CHECK(logs(operated.server, {"it is quarantined"}));
     CHECK(eventually([&] { return operated.server.workers().size() == 2; }));
     check_all(503);
-    CHECK(operated.ask_operator("/readyz").find("is quarantined") != string::npos);
+    CHECK(eventually(
+        [&] { return operated.ask_operator("/readyz").find("is quarantined") != string::npos; }));
     write_file(no, "");
     CHECK(operated.operate({"unquarantine", "crashes"}).ending.status == 1);
     check_all(503);
