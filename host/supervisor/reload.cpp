@@ -140,9 +140,11 @@ void Supervisor::tell_reloading(const char* what, std::function<void()> done) {
     worker.ask(what, Json::object(), reload_limit(),
                [this, on_answer, pid = worker.pid(), index = worker.index()](const Json& answer) {
                  if (!answer.is_string()) {
-                   end_astray(pid);
-                   reload_->faults.push_back(
-                       fmt::format("worker {} did not answer whether it follows", index));
+                   // The next one in the place of one that has ended begins with what is served.
+                   if (end_astray(pid)) {
+                     reload_->faults.push_back(
+                         fmt::format("worker {} did not answer whether it follows", index));
+                   }
                  } else if (const auto fault = answer.get<std::string>(); !fault.empty()) {
                    reload_->faults.push_back(fmt::format("worker {}: {}", index, fault));
                  }
@@ -152,12 +154,14 @@ void Supervisor::tell_reloading(const char* what, std::function<void()> done) {
   on_answer();
 }
 
-void Supervisor::end_astray(pid_t pid) {
+// False when it has ended by itself.
+bool Supervisor::end_astray(pid_t pid) {
   WorkerProcess* const worker = worker_of(pid);
-  if (worker == nullptr || worker->has_ended()) return;
+  if (worker == nullptr || worker->has_ended()) return false;
   log::error("worker {} (pid {}) did not answer whether it follows a reload; it is ended",
              worker->index(), pid);
   worker->kill();
+  return true;
 }
 
 bool Supervisor::takes_part(const WorkerProcess& worker) const {

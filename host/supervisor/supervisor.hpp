@@ -134,7 +134,7 @@ class Supervisor final : public Control {
   std::string runs_twice(const Reload::App& fresh) const;
   std::string still_quarantined(const Reload::App& app) const;
   void tell_reloading(const char* what, std::function<void()> done);
-  void end_astray(pid_t pid);
+  bool end_astray(pid_t pid);
   bool takes_part(const WorkerProcess& worker) const;
 
   // history.cpp: the journal
