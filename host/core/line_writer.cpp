@@ -210,10 +210,14 @@ bool LineWriter::flush(std::chrono::milliseconds limit) {
 }
 
 void LineWriter::give_up() {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   torn_ = false;
   drop(std::exchange(kept_, {}));
   tell_dropped();
+  // The thread has nothing to do any more.
+  changed_.notify_all();
+  changed_.wait(lock, [this] { return !draining_ || !kept_.empty(); });
+  if (!draining_ && thread_.joinable()) thread_.join();
 }
 
 void LineWriter::start_draining() {
@@ -236,7 +240,8 @@ void LineWriter::keep_draining() {
     drain();
     // There is no waiting for room on a disk.
     if (!kept_.empty() && kept_.size() == before) {
-      changed_.wait_for(lock, kRetry, [&] { return stopping_ || outlet != outlet_; });
+      changed_.wait_for(lock, kRetry,
+                        [&] { return stopping_ || outlet != outlet_ || kept_.empty(); });
     }
   }
   draining_ = false;

@@ -180,6 +180,22 @@ TEST_CASE("a full disk holds nobody up, and what was kept is written when there 
   CHECK(lines.back() == "dropped 10");
 }
 
+TEST_CASE("what is given up is dropped, and told") {
+  std::atomic<std::uint64_t> dropped{0};
+  std::uint64_t told = 0;
+  LineWriter writer(std::make_unique<Outlet>(STDERR_FILENO), dropped, [&](std::uint64_t lines) {
+    told += lines;
+    return std::string();
+  });
+  REQUIRE(writer.open("/dev/full").has_value());
+  for (int i = 0; i < 3; ++i) writer.write(numbered(i));
+  CHECK_FALSE(writer.flush(milliseconds(10)));
+  writer.give_up();
+  CHECK(told == 3);
+  CHECK(dropped == 3);
+  CHECK(writer.flush(milliseconds(0)));
+}
+
 TEST_CASE("a line for which there is no room does not begin in a file that others write to") {
   std::signal(SIGXFSZ, SIG_IGN);
   const Folder folder;
