@@ -248,12 +248,19 @@ TEST_SUITE("containment") {
 
   TEST_CASE("what a worker was in is told of one that ends without a word") {
     const Contract contract;
+    const string control = contract.folder() / "control";
     Server server({.toml = patient_times() + "[workers]\nbackoff = 0.001\n" +
-                           contract.app("/", "contract_plain", "app")});
+                           contract.app("/", "contract_plain", "app"),
+                   .arguments = {"--control", control}});
     server.expect_failure();
     contract.steer("app", "start=hang");
     ::kill(server.worker(), SIGKILL);
     contract.wait_for("app", "start", "begin", 2);
+    // The supervisor hears of it a moment later.
+    CHECK(eventually([&] {
+      return has_logged(run_sonicorn({"history", "--control", control}).output,
+                        {" start ", "under way"});
+    }));
     ::kill(server.worker(), SIGKILL);
     CHECK(logs(server, {"start of app app had begun and not returned"}));
     contract.steer("app", "");
