@@ -342,15 +342,18 @@ void Supervisor::unquarantine(const std::string& app, Done done) {
   }
   if (!quarantine_.release(app)) return done(fmt::format("app {} is not in quarantine", app));
   restart_worker(std::nullopt, [this, app, done = std::move(done)](const std::string& fault) {
-    if (!fault.empty()) {
-      quarantine_.confine_again(app);
-      // Some may run it already.
-      each_worker([&](WorkerProcess& worker) {
-        worker.send(process::message::kQuarantine, {{"app", app}});
-      });
+    if (fault.empty()) {
+      tell_status();
+      return done({});
     }
+    quarantine_.confine_again(app);
     tell_status();
-    done(fault);
+    // Some may run it already. What answers a question has dealt with what it was told before.
+    each_worker([&](WorkerProcess& worker) {
+      worker.send(process::message::kQuarantine, {{"app", app}});
+    });
+    ask_all("numbers", Json::object(), {},
+            [fault, done](const std::vector<Said>&) { done(fault); });
   });
 }
 
