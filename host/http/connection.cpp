@@ -417,6 +417,20 @@ void Connection::refuse_and_end(const Refusal& refusal) {
   if (loop_.access_ != nullptr) log_answer(to, refusal.status, body_size);
 }
 
+void Connection::queue() {
+  is_extra_ = true;
+  loop_.places_.extra.fetch_add(1, std::memory_order_relaxed);
+  watch(0);
+  loop_.enter(*this, Phase::queued);
+}
+
+void Connection::admit() {
+  is_extra_ = false;
+  loop_.places_.extra.fetch_sub(1, std::memory_order_relaxed);
+  watch(EPOLLIN);
+  loop_.enter(*this, Phase::idle);
+}
+
 void Connection::refuse_at_once() {
   try {
     loop_.request_->reset();
@@ -543,6 +557,8 @@ void Connection::expire() {
     case Phase::writing:
     case Phase::lingering:
       return close();
+    case Phase::queued:
+      return refuse_at_once();
     case Phase::head:
       read_refused_head(carry_.view(), *loop_.request_);
       break;
@@ -575,6 +591,7 @@ void Connection::expire() {
 }
 
 void Connection::on_stop() {
+  if (phase_ == Phase::queued) admit();
   if (phase_ != Phase::idle || call_ != nullptr) return;
   // A request that has arrived is served; read() then sees that the server stops.
   const bool waits = served_ == 0 || !loop_.closes_idle_;

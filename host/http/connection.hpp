@@ -28,8 +28,9 @@ enum class Phase : std::uint8_t {
   holding,    // an app that is about to be replaced
   writing,    // a peer that reads
   lingering,  // the peer's end, after the last answer (RFC 9112 9.6)
+  queued,     // a place, when there are as many connections as there may be
 };
-inline constexpr std::size_t kPhases = 7;
+inline constexpr std::size_t kPhases = 8;
 
 // One client connection: moves bytes between its socket and the engine, takes requests to their
 // app, and writes the answers in order. Idle, it owns no buffer. Lives on its loop's thread.
@@ -43,7 +44,11 @@ class Connection final : public PollTarget,
 
   void on_ready(std::uint32_t events) override;
 
-  // There is no room for it: says so, and ends.
+  // There is no place for it yet: nothing is read until admit().
+  void queue();
+  void admit();
+
+  // There is no place for it: says so, and ends.
   void refuse_at_once();
 
   // The pool's answer to the request in hand.
@@ -142,6 +147,7 @@ class Connection final : public PollTarget,
   bool refused_ = false;      // ends because of what the client sent
   bool server_ends_ = false;  // ends though the client would go on
   bool stalled_ = false;      // waits for the peer to read
+  bool is_extra_ = false;     // beyond the limit of connections: queued, or refused for that
   bool echoing_ = false;      // pending_ borrows the body of the request in hand
   std::uint8_t remote_size_;
   std::array<char, kRemoteSize> remote_;

@@ -21,6 +21,7 @@ constexpr std::chrono::milliseconds kLinger{2'000};
 constexpr std::chrono::milliseconds kLingerOnStop{500};
 // A connection may have a request under way when the server stops.
 constexpr std::chrono::milliseconds kIdleOnStop{1'000};
+constexpr std::chrono::milliseconds kQueueTimeWhenFull = Loop::kQueueTime / 3;
 constexpr int kLookedAtToShed = 32;
 constexpr std::size_t kSpares = 64;
 constexpr std::size_t kMostNewcomers = 256;
@@ -34,7 +35,7 @@ constexpr int kLullMs = 1;
 }  // namespace
 
 Loop::Loop(const std::atomic<const routing::Router*>& router, const config::Limits& limits,
-           Executor& executor, std::atomic<std::size_t>& open, AccessLog* access_log,
+           Executor& executor, Places& places, AccessLog* access_log,
            std::chrono::milliseconds hold_time)
     : router_(router),
       limits_(limits),
@@ -44,7 +45,7 @@ Loop::Loop(const std::atomic<const routing::Router*>& router, const config::Limi
           std::chrono::nanoseconds(limits.request_time - limits.queue_limit()).count())),
       most_requests_(limits.keep_alive_requests != 0 ? limits.keep_alive_requests
                                                      : std::numeric_limits<std::uint64_t>::max()),
-      open_(open),
+      places_(places),
       read_buffer_(new char[kReadSize]),
       request_(std::make_unique<Request>()),
       access_(access_log != nullptr ? std::make_unique<AccessLines>(*access_log) : nullptr),
@@ -92,7 +93,7 @@ Connection* Loop::make(int fd, std::string_view remote) {
     return nullptr;
   }
   count(1);
-  open_.fetch_add(1, std::memory_order_relaxed);
+  places_.open.fetch_add(1, std::memory_order_relaxed);
   enter(*connection, Phase::idle);
   return connection.release();
 }
@@ -110,7 +111,7 @@ bool Loop::hand_in(int fd, std::string_view remote, Entry entry) {
     last.remote_size = static_cast<std::uint8_t>(
         remote.copy(last.remote.data(), std::min(remote.size(), last.remote.size())));
     ++handed_;
-    open_.fetch_add(1, std::memory_order_relaxed);
+    places_.open.fetch_add(1, std::memory_order_relaxed);
   }
   wake();
   return true;
@@ -124,16 +125,21 @@ void Loop::take_in() {
   for (const Newcomer& each : taken_in_) {
     const std::string_view remote(each.remote.data(), each.remote_size);
     const bool has_room = each.entry == Entry::free || shed_idle();
-    has_room ? adopt(each.fd, remote) : refuse_busy(each.fd, remote);
+    has_room ? adopt(each.fd, remote) : queue(each.fd, remote);
     // Now it is counted as a connection, or there is none.
     --handed_;
-    open_.fetch_sub(1, std::memory_order_relaxed);
+    places_.open.fetch_sub(1, std::memory_order_relaxed);
   }
   taken_in_.clear();
 }
 
-void Loop::refuse_busy(int fd, std::string_view remote) {
-  if (Connection* const connection = make(fd, remote)) connection->refuse_at_once();
+void Loop::queue(int fd, std::string_view remote) {
+  if (Connection* const connection = make(fd, remote)) connection->queue();
+}
+
+void Loop::admit() {
+  List& queued = list(Phase::queued);
+  while (!queued.empty() && (places_.has_vacant() || close_idle())) queued.front().admit();
 }
 
 void Loop::serve_ready() {
@@ -145,6 +151,7 @@ void Loop::serve_ready() {
     telling_ = true;
     sockets_.tell(ready);
     telling_ = false;
+    if (has_queued()) admit();
     if (!dead_.empty()) bury();
     note_idle();
     // Before an app may end the process.
@@ -169,7 +176,8 @@ void Loop::retire(Connection& connection) {
   connection.unlink();
   dead_.push_back(connection);
   count(-1);
-  open_.fetch_sub(1, std::memory_order_relaxed);
+  places_.open.fetch_sub(1, std::memory_order_relaxed);
+  if (connection.is_extra_) places_.extra.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void Loop::bury() {
@@ -198,6 +206,9 @@ void Loop::tick() {
   expire(Phase::handling, limits_.request_time);
   expire(Phase::writing, limits_.write_time);
   expire(Phase::lingering, stopping_ ? kLingerOnStop : kLinger);
+  if (has_queued()) admit();
+  // While somebody has yet to ask: he makes room when he has, or when he does not.
+  if (list(Phase::idle).empty()) expire(Phase::queued, kQueueTime);
   for (auto at = list(Phase::body).begin(); at != list(Phase::body).end();) {
     Connection& each = *at++;
     if (now_ - each.since() < limits_.body_grace) break;
@@ -213,8 +224,7 @@ void Loop::tick() {
   if (!awaited_.empty()) tell_free();
 }
 
-bool Loop::shed_idle() {
-  read_clock();
+bool Loop::close_idle() {
   List& idle = list(Phase::idle);
   int looked_at = 0;
   const auto found = std::find_if(idle.begin(), idle.end(), [&](const Connection& each) {
@@ -222,12 +232,24 @@ bool Loop::shed_idle() {
   });
   const bool sheds = found != idle.end();
   if (sheds) found->close();
+  return sheds;
+}
+
+bool Loop::shed_idle() {
+  read_clock();
+  const bool sheds = close_idle();
   bury();
   note_idle();
   return sheds;
 }
 
-bool Loop::shed_lingering() {
+bool Loop::shed_extra() {
+  read_clock();
+  List& queued = list(Phase::queued);
+  if (!queued.empty() && list(Phase::idle).empty() &&
+      now_ - queued.front().since() >= kQueueTimeWhenFull) {
+    queued.front().refuse_at_once();
+  }
   List& lingering = list(Phase::lingering);
   if (lingering.empty()) return false;
   lingering.front().close();

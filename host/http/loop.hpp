@@ -18,6 +18,7 @@
 #include "http/epoll_set.hpp"
 #include "http/output.hpp"
 #include "http/passage.hpp"
+#include "http/places.hpp"
 #include "http/pool_call.hpp"
 #include "http/response_writer.hpp"
 #include "routing/router.hpp"
@@ -31,13 +32,12 @@ class Loop final : private PollTarget {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // All of them outlive the loop, which is made on its own thread. `open` counts the connections of
-  // all loops together; `access_log`, unless null, is told of every request.
-  // Each request finds its app by the router that is current then; one that is not current any more
-  // may still be in use until this thread has done what it was told after that.
-  // A request waits for at most `hold_time` for an app that is about to be replaced.
+  // All of them outlive the loop, which is made on its own thread. `access_log`, unless null, is
+  // told of every request. Each request finds its app by the router that is current then; one that
+  // is not current any more may still be in use until this thread has done what it was told after
+  // that. A request waits for at most `hold_time` for an app that is about to be replaced.
   Loop(const std::atomic<const routing::Router*>& router, const config::Limits& limits,
-       Executor& executor, std::atomic<std::size_t>& open, AccessLog* access_log = nullptr,
+       Executor& executor, Places& places, AccessLog* access_log = nullptr,
        std::chrono::milliseconds hold_time = std::chrono::seconds(10));
   ~Loop();
 
@@ -48,8 +48,7 @@ class Loop final : private PollTarget {
   // What becomes of a socket that another thread has accepted.
   enum class Entry {
     free,      // it is served
-    exchange,  // it is served in the place of an idle connection of this loop; if none can be
-               // spared, it is refused
+    exchange,  // it is served in the place of an idle connection of this loop, or queued
   };
   // Hands an accepted, non-blocking socket over, which becomes the loop's. False when the loop
   // takes none: it stops, or has too many to take in. Thread-safe.
@@ -68,15 +67,23 @@ class Loop final : private PollTarget {
   // spared. One whose request is on its way, as far as can be known, is none of them.
   bool shed_idle();
 
-  // Closes the connection that has waited for the longest for its peer to have read what was its
-  // last answer; false when there is none.
-  bool shed_lingering();
+  // Closes one that is there beyond the limit of connections, since there may be only so many of
+  // those: one that lingers, or one that is queued where nobody is about to make room for it. False
+  // when there is none.
+  bool shed_extra();
 
   // Whether some connection was idle when the thread last looked. For other threads: a hint.
   bool has_idle() const { return has_idle_.load(std::memory_order_relaxed); }
 
-  // Answers an accepted socket with 503 and ends it once the peer has had the chance to read that.
-  void refuse_busy(int fd, std::string_view remote);
+  // Keeps an accepted socket until a connection of this loop ends or can be spared. If all have
+  // been busy with requests for kQueueTime it is answered with 503, and ended once the peer has had
+  // the chance to read that.
+  void queue(int fd, std::string_view remote);
+  // Whether one waits like that; tick() is to be called more often then.
+  bool has_queued() const { return !list(Phase::queued).empty(); }
+
+  // Far less than a client notices, and more than a request takes that is on its way.
+  static constexpr std::chrono::milliseconds kQueueTime{30};
 
   // No connection is kept open beyond its request from now on; `emptied` is called when the last is
   // gone. Where the server `goes_on` elsewhere, who idles has a second to ask once more, and is
@@ -145,8 +152,12 @@ class Loop final : private PollTarget {
   void bury();
   Connection* make(int fd, std::string_view remote);
   void note_idle() { has_idle_.store(!list(Phase::idle).empty(), std::memory_order_relaxed); }
+  bool close_idle();
+  // Has those who are queued take the places that are vacant, or could be.
+  [[gnu::cold, gnu::noinline]] void admit();
   void expire(Phase phase, std::chrono::milliseconds limit);
   List& list(Phase phase) { return lists_[static_cast<std::size_t>(phase)]; }
+  const List& list(Phase phase) const { return lists_[static_cast<std::size_t>(phase)]; }
 
   std::unique_ptr<Request> take_request();
   void give_back(std::unique_ptr<Request> request);
@@ -190,7 +201,7 @@ class Loop final : private PollTarget {
   std::uint64_t most_requests_;        // of a connection; 0 when stopping
   bool telling_ = false;               // the set holds pointers to connections
   std::atomic<std::size_t> count_{0};  // written by this thread alone
-  std::atomic<std::size_t>& open_;
+  Places& places_;
   std::function<void()> emptied_;
   std::atomic<bool> cut_{false};
   std::atomic<bool> has_idle_{false};

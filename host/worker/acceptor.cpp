@@ -52,11 +52,11 @@ void warn(int error) {
 
 }  // namespace
 
-Acceptor::Acceptor(http::Loop& loop, int fd, Room room, std::function<bool()> shed_elsewhere,
-                   HandOver hand_over)
+Acceptor::Acceptor(http::Loop& loop, int fd, const http::Places& places,
+                   std::function<bool()> shed_elsewhere, HandOver hand_over)
     : loop_(loop),
       fd_(fd),
-      room_(room),
+      places_(places),
       shed_elsewhere_(std::move(shed_elsewhere)),
       hand_over_(std::move(hand_over)) {
   if (!loop_.sockets().add(fd_, EPOLLIN | EPOLLEXCLUSIVE, *this)) {
@@ -75,9 +75,8 @@ void Acceptor::on_told() {
 }
 
 bool Acceptor::accept_one() {
-  // Even refusals are connections for a while; beyond these the kernel queues.
-  const bool is_full = room_.open.load(std::memory_order_relaxed) >= room_.most + room_.refusals;
-  if (is_full && !loop_.shed_lingering()) {
+  // Beyond those who wait for a place, or have been refused one, the kernel queues.
+  if (places_.is_full() && !loop_.shed_extra()) {
     pause();
     return false;
   }
@@ -106,12 +105,12 @@ bool Acceptor::accept_one() {
   std::array<char, INET6_ADDRSTRLEN> text;
   const std::string_view peer = write_peer(address, text);
   using Entry = http::Loop::Entry;
-  if (room_.open.load(std::memory_order_relaxed) < room_.most) {
+  if (places_.has_vacant()) {
     if (!hand_over_(fd, peer, Entry::free)) loop_.adopt(fd, peer);
   } else if (loop_.shed_idle()) {
     loop_.adopt(fd, peer);
   } else if (!hand_over_(fd, peer, Entry::exchange)) {
-    loop_.refuse_busy(fd, peer);
+    loop_.queue(fd, peer);
   }
   return true;
 }

@@ -1,32 +1,26 @@
 #pragma once
 
-#include <atomic>
-#include <cstddef>
 #include <functional>
 #include <string_view>
 
 #include "http/epoll_set.hpp"
 #include "http/loop.hpp"
+#include "http/places.hpp"
 
 namespace sonicorn::worker {
 
 // Accepts connections from one listening socket for one loop. Past the limit of open connections,
-// or out of descriptors, it makes room by closing idle ones, then refuses, then pauses; it never
-// spins. Lives on the loop's thread.
+// or out of descriptors, it makes room by closing idle ones, then has new ones wait for a place,
+// then pauses; it never spins. Lives on the loop's thread.
 class Acceptor final : public http::PollTarget {
  public:
   // `fd` is a non-blocking listening socket, which others may accept from too; it stays the
   // caller's. `shed_elsewhere` has another loop close an idle connection, and is false when none
   // has one. `hand_over` gives a new connection to another loop, which has fewer or, where there is
   // no room, may spare one; it is false when there is none.
-  struct Room {
-    const std::atomic<std::size_t>& open;  // connections of all loops
-    std::size_t most;                      // their limit
-    std::size_t refusals;                  // beyond it, which are told so at one time
-  };
   using HandOver = std::function<bool(int fd, std::string_view peer, http::Loop::Entry entry)>;
-  Acceptor(http::Loop& loop, int fd, Room room, std::function<bool()> shed_elsewhere,
-           HandOver hand_over);
+  Acceptor(http::Loop& loop, int fd, const http::Places& places,
+           std::function<bool()> shed_elsewhere, HandOver hand_over);
 
   void on_ready(std::uint32_t events) override;
   void on_told() override;
@@ -49,7 +43,7 @@ class Acceptor final : public http::PollTarget {
 
   http::Loop& loop_;
   int fd_;
-  Room room_;
+  const http::Places& places_;
   std::function<bool()> shed_elsewhere_;
   HandOver hand_over_;
   bool paused_ = false;

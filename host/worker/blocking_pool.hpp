@@ -43,7 +43,8 @@ class BlockingPool final : public http::Executor {
   void when_free(const app::Generation& generation, std::function<void()> done);
 
   // Has each thread that the generation was told of tell it that it will not run its handlers any
-  // more (thread_exit), and `done` called when all have. REQUIRES: as above, and no call of it is left.
+  // more (thread_exit), and `done` called when all have. REQUIRES: as above, and no call of it is
+  // left.
   void leave(app::Generation& generation, std::function<void()> done);
 
  private:

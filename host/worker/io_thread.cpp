@@ -31,7 +31,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::milliseconds kTick{250};
-constexpr std::chrono::milliseconds kPause{20};  // when an acceptor waits for room
+constexpr std::chrono::milliseconds kHaste{10};  // when somebody waits for a place
 
 }  // namespace
 
@@ -143,12 +143,11 @@ class IoThread::Impl {
     std::unique_ptr<http::Loop> loop;
     try {
       loop = std::make_unique<http::Loop>(shared_.router, shared_.limits, shared_.executor,
-                                          shared_.open, http::AccessLog::of_process(),
+                                          shared_.places, http::AccessLog::of_process(),
                                           shared_.hold_time);
       for (const int fd : listening_) {
         acceptors_.push_back(std::make_unique<Acceptor>(
-            *loop, fd, Acceptor::Room{shared_.open, shared_.most, shared_.refusals},
-            [this] { return shed_elsewhere(); },
+            *loop, fd, shared_.places, [this] { return shed_elsewhere(); },
             [this](int accepted, std::string_view peer, http::Loop::Entry entry) {
               return hand_over(accepted, peer, entry);
             }));
@@ -200,12 +199,15 @@ class IoThread::Impl {
 
   // Time passes only for those who wait: with no connection there is no timer.
   void start_ticking() {
-    if (ticking_ || (loop_->size() == 0 && !somebody_paused())) return;
-    ticking_ = true;
-    timer_.expires_after(somebody_paused() ? kPause : kTick);
+    const bool hurries = somebody_paused() || loop_->has_queued();
+    if (loop_->size() == 0 && !hurries) return;
+    const std::chrono::milliseconds wait = hurries ? kHaste : kTick;
+    if (ticking_.count() != 0 && ticking_ <= wait) return;
+    ticking_ = wait;
+    timer_.expires_after(wait);
     timer_.async_wait([this](const boost::system::error_code& error) {
-      ticking_ = false;
-      if (error) return;
+      if (error) return;  // another one is quicker
+      ticking_ = {};
       loop_->tick();
       for (const auto& acceptor : acceptors_) acceptor->resume();
       start_ticking();
@@ -227,7 +229,7 @@ class IoThread::Impl {
   std::vector<Impl*> others_;
   http::Loop* loop_ = nullptr;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
-  bool ticking_ = false;
+  std::chrono::milliseconds ticking_{0};  // until the next tick; 0: there is none
   std::thread thread_;
 };
 

@@ -9,6 +9,7 @@
 
 #include "app/services.hpp"
 #include "config/config.hpp"
+#include "http/places.hpp"
 #include "http/pool_call.hpp"
 #include "routing/router.hpp"
 
@@ -22,11 +23,9 @@ class IoThread {
     const std::atomic<const routing::Router*>& router;
     const config::Limits& limits;
     http::Executor& executor;
-    std::atomic<std::size_t>& open;  // connections of all threads
-    std::size_t most;                // their limit
-    std::size_t refusals;            // that may be told so at one time
-    app::Services& services;         // its watchdog is told of handlers that run too long
-    std::vector<app::App*> apps;     // those whose handlers may run here are told of the thread
+    http::Places& places;
+    app::Services& services;      // its watchdog is told of handlers that run too long
+    std::vector<app::App*> apps;  // those whose handlers may run here are told of the thread
     std::chrono::milliseconds hold_time;  // for requests whose app is about to be replaced
   };
 

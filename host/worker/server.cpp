@@ -17,6 +17,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 #include "app/call_context.hpp"
@@ -39,7 +40,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::size_t kMostConnections = 10'000;
-constexpr std::size_t kMostRefusals = 32;
+constexpr std::size_t kMostExtra = 32;
 // timeout(1) sends one wish as two signals, some microseconds apart. A repetition within this time
 // counts as the same wish where there is nothing that it could cut short.
 constexpr milliseconds kSameSignal{20};
@@ -94,8 +95,9 @@ std::size_t open_descriptors() {
   return error ? 0 : static_cast<std::size_t>(std::distance(begin(all), end(all)));
 }
 
-// How many connections there may be, and how many more that are told that there is no room. The
-// descriptors suffice for all of them, and for what the server and its apps open meanwhile.
+// How many connections there may be, and how many more that wait for a place or have been refused
+// one. The descriptors suffice for all of them, and for what the server and its apps open
+// meanwhile.
 std::pair<std::size_t, std::size_t> connection_limits(const config::Config& config) {
   constexpr std::size_t kOfThread = 6;
   constexpr std::size_t kReserve = 8;
@@ -105,9 +107,9 @@ std::pair<std::size_t, std::size_t> connection_limits(const config::Config& conf
     const std::size_t taken = open_descriptors() + kOfThread * config.threads + kReserve;
     free = descriptors.rlim_cur > taken ? descriptors.rlim_cur - taken : 1;
   }
-  const std::size_t refusals = std::clamp<std::size_t>(free / 4, 1, kMostRefusals);
-  if (config.limits.connections != 0) return {config.limits.connections, refusals};
-  return {std::clamp<std::size_t>(free - refusals, 1, kMostConnections), refusals};
+  const std::size_t extra = std::clamp<std::size_t>(free / 4, 1, kMostExtra);
+  if (config.limits.connections != 0) return {config.limits.connections, extra};
+  return {std::clamp<std::size_t>(free - extra, 1, kMostConnections), extra};
 }
 
 // Threads of apps that cannot be joined go on in the code and the services until the process ends.
@@ -232,7 +234,7 @@ void Server::on_stop_signal(int number, bool told) {
   const auto now = Clock::now();
   const bool nothing_to_cut = stage_ == Stage::noticing ||
                               (stage_ == Stage::draining && accepting_ != 0) ||
-                              connections_.load() == 0;
+                              places_.open.load() == 0;
   if (number == stop_signal_ && nothing_to_cut && now - signalled_ < kSameSignal) return;
   if (stop_signal_ != 0) {
     log::warning("{} after {}: ending at once, without waiting for apps", app::signal_name(number),
@@ -299,13 +301,13 @@ bool Server::start_threads() {
   std::vector<int> listening;
   for (const ListeningSocket& socket : sockets_) listening.push_back(socket.descriptor());
   pool_ = std::make_unique<BlockingPool>(config_.blocking_threads, config_.limits, *services_);
-  const auto [most, refusals] = connection_limits(config_);
+  std::tie(places_.most, places_.most_extra) = connection_limits(config_);
   try {
     for (unsigned index = 0; index < config_.threads; ++index) {
       threads_.push_back(std::make_unique<IoThread>(
           index,
-          IoThread::Shared{apps_->router(), config_.limits, *pool_, connections_, most, refusals,
-                           *services_, apps_->started(), config_.reload.hold_time},
+          IoThread::Shared{apps_->router(), config_.limits, *pool_, places_, *services_,
+                           apps_->started(), config_.reload.hold_time},
           listening));
     }
     for (const auto& thread : threads_) thread->meet(threads_);
@@ -411,7 +413,7 @@ void Server::on_grace_over() {
   if (!apps_drained_) log::warning("the grace is over and not every app has finished draining");
   if (requests_ended_) return drained();
   log::warning("the grace of {} s is over: cutting {} connection(s)", seconds(config_.grace),
-               connections_.load());
+               places_.open.load());
   for (const auto& thread : threads_) thread->abort();
   at(Clock::now() + kAfterGrace, Stage::draining, [this] { drained(); });
 }

@@ -146,7 +146,7 @@ class Server final : private Traffic {
   std::function<void()> at_rest_;  // what is due when the step under way has come to its end
 
   std::vector<ListeningSocket> sockets_;
-  std::atomic<std::size_t> connections_{0};
+  http::Places places_;
   std::unique_ptr<BlockingPool> pool_;
   std::vector<std::unique_ptr<IoThread>> threads_;
   std::size_t accepting_ = 0;    // I/O threads that still accept

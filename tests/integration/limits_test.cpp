@@ -300,4 +300,14 @@ TEST_SUITE("limits") {
     CHECK(lines() - lines_before <= 3);
     for (int i = 0; i < 20; ++i) CHECK(ask(server.tcp(), get("/")).status == 200);
   }
+
+  TEST_CASE("64 descriptors serve 150 clients that come at once and keep their connections") {
+    Server server({.files = {mounted("/", "echo")}, .descriptors = 64});
+    for (int round = 0; round < 3; ++round) {
+      std::vector<Client> clients;
+      for (int i = 0; i < 150; ++i) clients.emplace_back(server.tcp());
+      for (Client& client : clients) client.send(get("/"));
+      for (Client& client : clients) CHECK(client.read_response().status == 200);
+    }
+  }
 }

@@ -43,7 +43,7 @@ struct Logged {
     auto made = AccessLog::make(path, config::AccessLogFormat::json);
     REQUIRE(made.has_value());
     log = std::move(*made);
-    loop.emplace(current, limits, executor, open, log.get());
+    loop.emplace(current, limits, executor, places, log.get());
     std::array<int, 2> ends{};
     REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) == 0);
     loop->adopt(ends[0], "unix");
@@ -63,7 +63,7 @@ struct Logged {
   std::atomic<const routing::Router*> current{&router};
   config::Limits limits;
   NoExecutor executor;
-  std::atomic<std::size_t> open{0};
+  Places places;
   std::optional<Loop> loop;
   int client = -1;
 };
@@ -117,8 +117,9 @@ TEST_CASE("who is sent away for want of room has a line without a request") {
   Logged logged(folder / "log");
   std::array<int, 2> ends{};
   REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) == 0);
-  logged.loop->refuse_busy(ends[0], "192.0.2.1");
-  logged.loop->tick();
+  logged.say("GET / HT");
+  logged.loop->queue(ends[0], "192.0.2.1");
+  while (logged.loop->has_queued()) logged.loop->tick();
   const std::vector<Json> lines = lines_in(folder / "log");
   REQUIRE(lines.size() == 1);
   CHECK(lines[0]["remote"] == "192.0.2.1");
@@ -133,7 +134,12 @@ TEST_CASE("the last lines are written with the end of the loop") {
     Logged logged(folder / "log");
     std::array<int, 2> ends{};
     REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) == 0);
-    logged.loop->refuse_busy(ends[0], "192.0.2.1");
+    ::shutdown(logged.client, SHUT_RDWR);
+    logged.loop->serve_ready();
+    logged.loop->queue(ends[0], "192.0.2.1");
+    while (!logged.loop->shed_extra()) {
+    }
+    CHECK(lines_in(folder / "log").empty());
     ::close(ends[1]);
   }
   CHECK(lines_in(folder / "log").size() == 1);
