@@ -268,19 +268,31 @@ void Loop::stop(bool goes_on, std::function<void()> emptied) {
   closes_idle_ = !goes_on;
   most_requests_ = 0;
   emptied_ = std::move(emptied);
-  for (List& each : lists_) {
-    List open;
-    open.swap(each);
-    while (!open.empty()) {
-      Connection& connection = open.front();
-      open.pop_front();
-      each.push_back(connection);
-      connection.on_stop();
-    }
-  }
+  for (List& each : lists_) tell_of_stop(each);
   bury();
   flush_access_lines();
   if (size() == 0 && emptied_) std::exchange(emptied_, nullptr)();
+}
+
+void Loop::tell_of_stop(List& connections) {
+  List open;
+  open.swap(connections);
+  while (!open.empty()) {
+    Connection& connection = open.front();
+    open.pop_front();
+    connections.push_back(connection);
+    connection.on_stop();
+  }
+}
+
+void Loop::dismiss_idle() {
+  // Else stop() is still to come, and told of it.
+  if (!stopping_) return;
+  read_clock();
+  closes_idle_ = true;
+  tell_of_stop(list(Phase::idle));
+  bury();
+  flush_access_lines();
 }
 
 void Loop::abort() {

@@ -89,6 +89,8 @@ class Loop final : private PollTarget {
   // gone. Where the server `goes_on` elsewhere, who idles has a second to ask once more, and is
   // told in the answer: a client that asks in the moment of the end would lose that request.
   void stop(bool goes_on, std::function<void()> emptied);
+  // After a stop: the server does not go on, so that nobody waits for who idles.
+  void dismiss_idle();
   // Cuts what is still open.
   void abort();
   // No handler begins on this thread any more, whatever it is in the middle of. Thread-safe.
@@ -156,6 +158,7 @@ class Loop final : private PollTarget {
   // Has those who are queued take the places that are vacant, or could be.
   [[gnu::cold, gnu::noinline]] void admit();
   void expire(Phase phase, std::chrono::milliseconds limit);
+  void tell_of_stop(List& connections);
   List& list(Phase phase) { return lists_[static_cast<std::size_t>(phase)]; }
   const List& list(Phase phase) const { return lists_[static_cast<std::size_t>(phase)]; }
 

@@ -77,6 +77,10 @@ class IoThread::Impl {
     });
   }
 
+  void dismiss_idle() {
+    asio::post(io_, [this] { loop_->dismiss_idle(); });
+  }
+
   void look() {
     asio::post(io_, [this] {
       for (const auto& acceptor : acceptors_) acceptor->look();
@@ -249,6 +253,8 @@ void IoThread::meet(std::span<const std::unique_ptr<IoThread>> all) {
 void IoThread::stop(bool goes_on, std::function<void()> closed, std::function<void()> emptied) {
   impl_->stop(goes_on, std::move(closed), std::move(emptied));
 }
+
+void IoThread::dismiss_idle() { impl_->dismiss_idle(); }
 
 void IoThread::look() { impl_->look(); }
 

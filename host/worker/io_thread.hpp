@@ -44,6 +44,8 @@ class IoThread {
   // hand end, and calls `emptied` when no connection is left. Both are called on the I/O thread.
   // `goes_on`: as of Loop::stop().
   void stop(bool goes_on, std::function<void()> closed, std::function<void()> emptied);
+  // After that: the server does not go on after all.
+  void dismiss_idle();
 
   // Looks whether somebody waits to be accepted, whom another process was told of.
   void look();

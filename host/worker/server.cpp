@@ -229,21 +229,27 @@ void Server::on_signal(int number) {
   on_stop_signal(number);
 }
 
-// `told`: the supervisor passes on what it got, and has logged it.
+// `told`: the supervisor passes on what it got, and has logged it. pkill and service managers send
+// a signal to all processes, so what comes once on each way is one wish.
 void Server::on_stop_signal(int number, bool told) {
+  Signalled& here = told ? signalled_by_supervisor_ : signalled_;
+  const Signalled& there = told ? signalled_ : signalled_by_supervisor_;
   const auto now = Clock::now();
   const bool nothing_to_cut = stage_ == Stage::noticing ||
                               (stage_ == Stage::draining && accepting_ != 0) ||
                               places_.open.load() == 0;
-  if (number == stop_signal_ && nothing_to_cut && now - signalled_ < kSameSignal) return;
-  if (stop_signal_ != 0) {
+  if (number == here.number && nothing_to_cut && now - here.at < kSameSignal) return;
+  const int before = here.number != 0 ? here.number : there.number;
+  if (here.number != 0 || (before != 0 && before != number)) {
     log::warning("{} after {}: ending at once, without waiting for apps", app::signal_name(number),
-                 app::signal_name(stop_signal_));
+                 app::signal_name(before));
     end_at_once(128 + number);
   }
-  signalled_ = now;
-  stop_signal_ = number;
-  if (stop_decided_) return;
+  here = {number, now};
+  if (stop_decided_) {
+    if (told) dismiss_idle();
+    return;
+  }
   if (!told) {
     log::info("{}: stopping this worker, with {} s of grace for requests in flight",
               app::signal_name(number), seconds(config_.grace));
@@ -251,7 +257,8 @@ void Server::on_stop_signal(int number, bool told) {
   stop({.reason = app::stop_reason_of(number),
         .signal_number = number,
         .deadline = {},
-        .message = {}});
+        .message = {}},
+       !told);
 }
 
 std::vector<Apps::Wanted> Server::builds() const {
@@ -382,6 +389,12 @@ void Server::on_noticed() {
   if (!threads_.empty()) return;
   requests_ended_ = true;
   end_if_drained();
+}
+
+// The server does not go on, so nobody waits here for what an idle client may still ask.
+void Server::dismiss_idle() {
+  goes_on_ = false;
+  for (const auto& thread : threads_) thread->dismiss_idle();
 }
 
 // Who connects from now on is refused by the kernel, instead of waiting for nobody.

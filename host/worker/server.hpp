@@ -86,6 +86,7 @@ class Server final : private Traffic {
 
   // `goes_on`: the server does, in other workers.
   void stop(app::Occasion why, bool goes_on = false);
+  void dismiss_idle();
   void give_notice();
   void on_noticed();
   void on_thread_closed();
@@ -128,8 +129,12 @@ class Server final : private Traffic {
   bool goes_on_ = false;
   bool stop_decided_ = false;
   std::optional<std::string> readiness_;  // what was told last; empty text: ready
-  int stop_signal_ = 0;                   // the first
-  Clock::time_point signalled_;
+  struct Signalled {
+    int number = 0;  // 0: not at all
+    Clock::time_point at;
+  };
+  Signalled signalled_;  // to stop, as a process
+  Signalled signalled_by_supervisor_;
   Clock::time_point grace_ends_;
   std::atomic<bool> stop_wanted_{false};
   int status_ = 0;

@@ -97,12 +97,16 @@ void Server::on_stop_message(const Json& message) {
   if (const int number = number_in<int>(message, "signal"); number != 0) {
     return on_stop_signal(number, true);
   }
-  if (stop_decided_) return;
+  const bool goes_on = message.value("goes_on", false);
+  if (stop_decided_) {
+    if (!goes_on) dismiss_idle();
+    return;
+  }
   stop({.reason = number_in<std::uint32_t>(message, "reason"),
         .signal_number = 0,
         .deadline = {},
         .message = text_in(message, "message")},
-       message.value("goes_on", false));
+       goes_on);
 }
 
 void Server::on_ask(const Json& message) {

@@ -142,6 +142,39 @@ TEST_SUITE("ends") {
     CHECK(operated.server.worker() == worker);
   }
 
+  TEST_CASE("a signal that all processes get is one wish, and cuts nothing short") {
+    for (const bool worker_first : {true, false}) {
+      CAPTURE(worker_first);
+      const TemporaryFolder folder;
+      const Fifo entered(folder / "entered");
+      const Fifo gate(folder / "gate");
+      Server server({.toml = app_entry("/slow", "slow",
+                                       "settings = { entered = \"" + entered.path().string() +
+                                           "\", gate = \"" + gate.path().string() + "\" }") +
+                             app_entry("/", "echo")});
+      Client idle(server.tcp());
+      CHECK(idle.ask(get("/")).status == 200);
+      Client slow(server.tcp());
+      slow.send(get("/slow"));
+      entered.wait();
+      const pid_t worker = server.worker();
+      if (!worker_first) server.process().send_signal(SIGTERM);
+      ::kill(worker, SIGTERM);
+      if (worker_first) {
+        CHECK(logs(server, {"SIGTERM: stopping this worker"}));
+        // One that idles is left a moment, until it is known that the whole server stops.
+        const auto begin = std::chrono::steady_clock::now();
+        server.process().send_signal(SIGTERM);
+        CHECK(idle.read_to_end().empty());
+        CHECK(std::chrono::steady_clock::now() - begin < 900ms);
+      }
+      CHECK(server.refuses_connections());
+      gate.put();
+      CHECK(slow.read_response().status == 200);
+      CHECK(server.ending().status == 0);
+    }
+  }
+
   TEST_CASE("lines that an ended worker could not write stay counted, and are told") {
     Operated operated("access_log = \"/dev/full\"\n" + app_entry("/", "echo"));
     for (int i = 0; i < 50; ++i) CHECK(ask(operated.server.tcp(), get("/")).status == 200);

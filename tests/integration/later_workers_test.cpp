@@ -242,6 +242,12 @@ TEST_SUITE("later_workers") {
     for (int i = 0; i < (has_sanitizer() ? 4 : 20); ++i) {
       CHECK(run_sonicorn({"restart-worker", "--control", control}).ending.status == 0);
     }
+    // By its own signal it is ended as gently.
+    for (int i = 0; i < 4; ++i) {
+      const pid_t worker = server.workers().front();
+      ::kill(worker, SIGTERM);
+      CHECK(eventually([&] { return server.has_replaced(worker, 2); }));
+    }
     stop = true;
     for (std::thread& client : clients) client.join();
     CHECK_MESSAGE(faults.empty(), (faults.empty() ? string() : faults.front()));
