@@ -276,6 +276,9 @@ void Supervisor::drain(std::string app, Done done) {
   if (quarantine_.names().count(app) != 0) {
     return done(fmt::format("app {} is in quarantine, so it takes no requests already", app));
   }
+  if (is_reloading(app)) {
+    return done(fmt::format("app {} is being reloaded; drain it when that has ended", app));
+  }
   drained_.insert(app);  // also for workers that are still to come
   ask_all("drain", {{"app", app}}, config_.grace,
           [done = std::move(done)](const std::vector<Said>& said) {
@@ -286,6 +289,14 @@ void Supervisor::drain(std::string app, Done done) {
             }
             done(said.empty() ? "no worker is serving" : "");
           });
+}
+
+// Whether another generation of the app is about to serve.
+bool Supervisor::is_reloading(const std::string& app) const {
+  return reload_ != nullptr &&
+         std::any_of(reload_->apps.begin(), reload_->apps.end(), [&](const Reload::App& each) {
+           return each.replaces && (each.next.name == app || each.old_name == app);
+         });
 }
 
 void Supervisor::wait_until_idle(Clock::time_point deadline, Done done) {

@@ -222,6 +222,7 @@ class Supervisor final : public Control {
   Json history(const std::string& app, std::size_t most) const override;
   void ask_all(const char* what, Json more, std::chrono::milliseconds more_time,
                std::function<void(std::vector<Said>)> done);
+  bool is_reloading(const std::string& app) const;
   void wait_until_idle(Clock::time_point deadline, Done done);
   std::string own_metrics(const std::vector<Said>& said) const;
 

@@ -283,6 +283,7 @@ void Supervisor::on_control(const Json& said) {
     case SONICORN_CONTROL_RELOAD:
       return wish({.only = app, .reason = SONICORN_REASON_RELOAD, .message = text, .done = {}});
     case SONICORN_CONTROL_DRAIN:
+      if (is_reloading(app)) return log::warning("app {}: is being reloaded, so not drained", app);
       drained_.insert(app);
       return each_worker([&](WorkerProcess& worker) {
         worker.ask("drain", {{"app", app}, {"message", text}}, config_.grace, [](const Json&) {});

@@ -453,6 +453,9 @@ TEST_SUITE("reload_faults") {
     // Answered after both were heard.
     CHECK(steered.operate({"status"}).ending.status == 0);
     CHECK(!first.is_over());
+    const Outcome drain = steered.operate({"drain", "app"});
+    CHECK(drain.ending.status == 1);
+    CHECK(drain.errors.find("app app is being reloaded; drain it when that has") != string::npos);
     steered.steer("");
     steered.contract.gate().put();
     for (Operating* const each : {&first, &second, &third}) {
