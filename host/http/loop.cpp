@@ -124,7 +124,7 @@ void Loop::take_in() {
   }
   for (const Newcomer& each : taken_in_) {
     const std::string_view remote(each.remote.data(), each.remote_size);
-    const bool has_room = each.entry == Entry::free || shed_idle();
+    const bool has_room = each.entry == Entry::free || (!has_queued() && shed_idle());
     has_room ? adopt(each.fd, remote) : queue(each.fd, remote);
     // Now it is counted as a connection, or there is none.
     --handed_;

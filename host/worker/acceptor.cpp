@@ -105,9 +105,10 @@ bool Acceptor::accept_one() {
   std::array<char, INET6_ADDRSTRLEN> text;
   const std::string_view peer = write_peer(address, text);
   using Entry = http::Loop::Entry;
-  if (places_.has_vacant()) {
+  const bool is_next = !loop_.has_queued();
+  if (is_next && places_.has_vacant()) {
     if (!hand_over_(fd, peer, Entry::free)) loop_.adopt(fd, peer);
-  } else if (loop_.shed_idle()) {
+  } else if (is_next && loop_.shed_idle()) {
     loop_.adopt(fd, peer);
   } else if (!hand_over_(fd, peer, Entry::exchange)) {
     loop_.queue(fd, peer);
