@@ -228,7 +228,8 @@ TEST_SUITE("ends") {
     CHECK_THROWS(ask(operated.server.tcp(), get("/segv")));
     CHECK(logs(operated.server, {"it is quarantined"}));
     CHECK(eventually([&] { return operated.server.workers().size() == 2; }));
-    CHECK(operated.ask_operator("/readyz").find("is quarantined") != string::npos);
+    CHECK(eventually(
+        [&] { return operated.ask_operator("/readyz").find("is quarantined") != string::npos; }));
     // What answers a question has dealt with what it was told before.
     CHECK(operated.operate({"apps"}).ending.status == 0);
     check_all(503);
