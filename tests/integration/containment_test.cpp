@@ -418,6 +418,8 @@ TEST_SUITE("containment") {
       server.expect_failure();
       Bystanders bystanders(server.tcp());
       commit(misdeed, server.tcp(), folder / "armed", control);
+      // Without a request that it hurts, the end is known from the log alone.
+      if (misdeed.place == "background" && misdeed.ends()) CHECK(logs(server, misdeed.said));
       const auto begun = Clock::now();
       CHECK(ask(server.tcp(), get("/good")).status == 200);
       if (Clock::now() - begun > 250ms) ++late;
