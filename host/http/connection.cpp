@@ -522,6 +522,8 @@ bool Connection::can_be_shed() const {
   return (served_ > 0 || loop_.now_ - since_ >= kFirstRequest) && !has_unread();
 }
 
+bool Connection::has_yet_to_ask() const { return served_ == 0 && !has_unread(); }
+
 void Connection::end() {
   if (!peer_may_lose_answer()) return close();
   ::shutdown(fd_, SHUT_WR);

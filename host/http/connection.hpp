@@ -73,6 +73,9 @@ class Connection final : public PollTarget,
   // which a client does not try again, has had its time to come.
   bool can_be_shed() const;
 
+  // Whether an idle connection has had no request yet, as far as can be known.
+  bool has_yet_to_ask() const;
+
   // Whether a body comes more slowly than the limits allow.
   bool body_too_slow() const;
 

@@ -176,8 +176,8 @@ void Loop::retire(Connection& connection) {
   connection.unlink();
   dead_.push_back(connection);
   count(-1);
-  places_.open.fetch_sub(1, std::memory_order_relaxed);
   if (connection.is_extra_) places_.extra.fetch_sub(1, std::memory_order_relaxed);
+  places_.open.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void Loop::bury() {
@@ -207,8 +207,7 @@ void Loop::tick() {
   expire(Phase::writing, limits_.write_time);
   expire(Phase::lingering, stopping_ ? kLingerOnStop : kLinger);
   if (has_queued()) admit();
-  // While somebody has yet to ask: he makes room when he has, or when he does not.
-  if (list(Phase::idle).empty()) expire(Phase::queued, kQueueTime);
+  if (has_queued()) expire(Phase::queued, somebody_may_ask() ? kQueueTimeAtMost : kQueueTime);
   for (auto at = list(Phase::body).begin(); at != list(Phase::body).end();) {
     Connection& each = *at++;
     if (now_ - each.since() < limits_.body_grace) break;
@@ -243,12 +242,24 @@ bool Loop::shed_idle() {
   return sheds;
 }
 
-bool Loop::shed_extra() {
+bool Loop::somebody_may_ask() {
+  const List& idle = list(Phase::idle);
+  int looked_at = 0;
+  for (const Connection& each : idle) {
+    if (++looked_at > kLookedAtToShed) break;
+    if (each.has_yet_to_ask()) return true;
+  }
+  return false;
+}
+
+bool Loop::shed_extra(bool at_once) {
   read_clock();
-  List& queued = list(Phase::queued);
-  if (!queued.empty() && list(Phase::idle).empty() &&
-      now_ - queued.front().since() >= kQueueTimeWhenFull) {
-    queued.front().refuse_at_once();
+  if (has_queued()) {
+    Connection& first = list(Phase::queued).front();
+    const auto waited = now_ - first.since();
+    if (at_once || waited >= (somebody_may_ask() ? kQueueTimeAtMost : kQueueTimeWhenFull)) {
+      first.refuse_at_once();
+    }
   }
   List& lingering = list(Phase::lingering);
   if (lingering.empty()) return false;
@@ -268,21 +279,19 @@ void Loop::stop(bool goes_on, std::function<void()> emptied) {
   closes_idle_ = !goes_on;
   most_requests_ = 0;
   emptied_ = std::move(emptied);
-  for (List& each : lists_) tell_of_stop(each);
+  for (List& each : lists_) {
+    List open;
+    open.swap(each);
+    while (!open.empty()) {
+      Connection& connection = open.front();
+      open.pop_front();
+      each.push_back(connection);
+      connection.on_stop();
+    }
+  }
   bury();
   flush_access_lines();
   if (size() == 0 && emptied_) std::exchange(emptied_, nullptr)();
-}
-
-void Loop::tell_of_stop(List& connections) {
-  List open;
-  open.swap(connections);
-  while (!open.empty()) {
-    Connection& connection = open.front();
-    open.pop_front();
-    connections.push_back(connection);
-    connection.on_stop();
-  }
 }
 
 void Loop::dismiss_idle() {
@@ -290,7 +299,12 @@ void Loop::dismiss_idle() {
   if (!stopping_) return;
   read_clock();
   closes_idle_ = true;
-  tell_of_stop(list(Phase::idle));
+  List& idle = list(Phase::idle);
+  for (auto at = idle.begin(); at != idle.end();) {
+    Connection& each = *at++;
+    // Who has not asked yet has his second as before.
+    if (each.served_ > 0) each.on_stop();
+  }
   bury();
   flush_access_lines();
 }

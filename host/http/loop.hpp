@@ -68,9 +68,9 @@ class Loop final : private PollTarget {
   bool shed_idle();
 
   // Closes one that is there beyond the limit of connections, since there may be only so many of
-  // those: one that lingers, or one that is queued where nobody is about to make room for it. False
-  // when there is none.
-  bool shed_extra();
+  // those: one that lingers, or, `at_once` or when it has waited for a little, one that is queued.
+  // False when there is none.
+  bool shed_extra(bool at_once = false);
 
   // Whether some connection was idle when the thread last looked. For other threads: a hint.
   bool has_idle() const { return has_idle_.load(std::memory_order_relaxed); }
@@ -81,9 +81,14 @@ class Loop final : private PollTarget {
   void queue(int fd, std::string_view remote);
   // Whether one waits like that; tick() is to be called more often then.
   bool has_queued() const { return !list(Phase::queued).empty(); }
+  // How many do.
+  std::size_t queued() const { return list(Phase::queued).size(); }
 
-  // Far less than a client notices, and more than a request takes that is on its way.
+  // Far less than a client notices, and more than a request takes that is on its way. Where
+  // somebody has yet to send his first request, he makes room when he has, or when he has not for a
+  // second.
   static constexpr std::chrono::milliseconds kQueueTime{30};
+  static constexpr std::chrono::milliseconds kQueueTimeAtMost{1'100};
 
   // No connection is kept open beyond its request from now on; `emptied` is called when the last is
   // gone. Where the server `goes_on` elsewhere, who idles has a second to ask once more, and is
@@ -155,10 +160,10 @@ class Loop final : private PollTarget {
   Connection* make(int fd, std::string_view remote);
   void note_idle() { has_idle_.store(!list(Phase::idle).empty(), std::memory_order_relaxed); }
   bool close_idle();
+  bool somebody_may_ask();
   // Has those who are queued take the places that are vacant, or could be.
   [[gnu::cold, gnu::noinline]] void admit();
   void expire(Phase phase, std::chrono::milliseconds limit);
-  void tell_of_stop(List& connections);
   List& list(Phase phase) { return lists_[static_cast<std::size_t>(phase)]; }
   const List& list(Phase phase) const { return lists_[static_cast<std::size_t>(phase)]; }
 

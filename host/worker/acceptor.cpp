@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -76,9 +77,12 @@ void Acceptor::on_told() {
 
 bool Acceptor::accept_one() {
   // Beyond those who wait for a place, or have been refused one, the kernel queues.
-  if (places_.is_full() && !loop_.shed_extra()) {
-    pause();
-    return false;
+  if (places_.is_full()) {
+    if (!somebody_waits()) return false;
+    if (!loop_.shed_extra(stopped_)) {
+      pause();
+      return false;
+    }
   }
   sockaddr_storage address{};
   socklen_t size = sizeof(address);
@@ -110,10 +114,15 @@ bool Acceptor::accept_one() {
     if (!hand_over_(fd, peer, Entry::free)) loop_.adopt(fd, peer);
   } else if (is_next && loop_.shed_idle()) {
     loop_.adopt(fd, peer);
-  } else if (!hand_over_(fd, peer, Entry::exchange)) {
+  } else if (!is_next || !hand_over_(fd, peer, Entry::exchange)) {
     loop_.queue(fd, peer);
   }
   return true;
+}
+
+bool Acceptor::somebody_waits() const {
+  pollfd waiting{fd_, POLLIN, 0};
+  return ::poll(&waiting, 1, 0) > 0;
 }
 
 void Acceptor::pause() {
@@ -127,11 +136,12 @@ void Acceptor::resume() {
 }
 
 void Acceptor::stop() {
+  stopped_ = true;
   // As many as can have waited: who connects meanwhile does not hold up the stop.
-  for (int i = 0; i < SOMAXCONN && !paused_ && accept_one(); ++i) {
+  for (int i = 0; i < SOMAXCONN && accept_one(); ++i) {
   }
   if (!paused_) loop_.sockets().remove(fd_);
-  stopped_ = true;
+  paused_ = false;
 }
 
 }  // namespace sonicorn::worker

@@ -39,6 +39,7 @@ class Acceptor final : public http::PollTarget {
 
  private:
   bool accept_one();
+  bool somebody_waits() const;
   void pause();
 
   http::Loop& loop_;

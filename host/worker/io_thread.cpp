@@ -134,11 +134,14 @@ class IoThread::Impl {
     return fewest != nullptr && fewest->hand_in(fd, peer, entry);
   }
 
-  bool shed_elsewhere() {
+  bool shed_elsewhere(std::size_t count = 1) {
     const auto idle = std::find_if(others_.begin(), others_.end(),
                                    [](const Impl* other) { return other->loop_->has_idle(); });
     if (idle == others_.end()) return false;
-    asio::post((*idle)->io_, [other = *idle] { other->loop_->shed_idle(); });
+    asio::post((*idle)->io_, [other = *idle, count] {
+      for (std::size_t i = 0; i < count && other->loop_->shed_idle(); ++i) {
+      }
+    });
     return true;
   }
 
@@ -213,6 +216,7 @@ class IoThread::Impl {
       if (error) return;  // another one is quicker
       ticking_ = {};
       loop_->tick();
+      if (loop_->has_queued()) shed_elsewhere(loop_->queued());
       for (const auto& acceptor : acceptors_) acceptor->resume();
       start_ticking();
     });

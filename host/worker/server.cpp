@@ -240,7 +240,8 @@ void Server::on_stop_signal(int number, bool told) {
                               places_.open.load() == 0;
   if (number == here.number && nothing_to_cut && now - here.at < kSameSignal) return;
   const int before = here.number != 0 ? here.number : there.number;
-  if (here.number != 0 || (before != 0 && before != number)) {
+  // The first word of the supervisor comes from somebody who may know nothing of what came here.
+  if (here.number != 0 || (!told && before != 0 && before != number)) {
     log::warning("{} after {}: ending at once, without waiting for apps", app::signal_name(number),
                  app::signal_name(before));
     end_at_once(128 + number);

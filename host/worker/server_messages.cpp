@@ -88,9 +88,8 @@ void Server::on_supervisor_gone() {
   } catch (const std::system_error&) {
     ::alarm(static_cast<unsigned>(std::chrono::ceil<std::chrono::seconds>(kOrphaned).count()));
   }
-  if (!stop_decided_) {
-    stop({.reason = SONICORN_REASON_TERM, .signal_number = 0, .deadline = {}, .message = {}});
-  }
+  if (stop_decided_) return dismiss_idle();
+  stop({.reason = SONICORN_REASON_TERM, .signal_number = 0, .deadline = {}, .message = {}});
 }
 
 void Server::on_stop_message(const Json& message) {

@@ -2,6 +2,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "support/contract.hpp"
@@ -143,8 +144,10 @@ TEST_SUITE("ends") {
   }
 
   TEST_CASE("a signal that all processes get is one wish, and cuts nothing short") {
-    for (const bool worker_first : {true, false}) {
+    for (const auto& [worker_first, number] :
+         {std::pair{true, SIGTERM}, std::pair{true, SIGINT}, std::pair{false, SIGTERM}}) {
       CAPTURE(worker_first);
+      CAPTURE(number);
       const TemporaryFolder folder;
       const Fifo entered(folder / "entered");
       const Fifo gate(folder / "gate");
@@ -158,13 +161,13 @@ TEST_SUITE("ends") {
       slow.send(get("/slow"));
       entered.wait();
       const pid_t worker = server.worker();
-      if (!worker_first) server.process().send_signal(SIGTERM);
+      if (!worker_first) server.process().send_signal(number);
       ::kill(worker, SIGTERM);
       if (worker_first) {
         CHECK(logs(server, {"SIGTERM: stopping this worker"}));
         // One that idles is left a moment, until it is known that the whole server stops.
         const auto begin = std::chrono::steady_clock::now();
-        server.process().send_signal(SIGTERM);
+        server.process().send_signal(number);
         CHECK(idle.read_to_end().empty());
         CHECK(std::chrono::steady_clock::now() - begin < 900ms);
       }

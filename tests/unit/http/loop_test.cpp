@@ -151,6 +151,28 @@ TEST_CASE("who is queued is refused when all are busy with requests, and waits w
   CHECK(served.places.extra == 0);
 }
 
+TEST_CASE("who is queued does not wait for those who ask again and again") {
+  Served served;
+  served.places.most = 1;
+  const int first = served.connect();
+  served.ask(first);
+  served.loop.serve_ready();
+  served.ask(first);
+  const int second = served.connect(true);
+  const int third = served.connect(true);
+  const auto begin = Loop::Clock::now();
+  // A third one that waits in the kernel has it decided at once when the server stops.
+  CHECK_FALSE(served.loop.shed_extra());
+  CHECK(served.loop.shed_extra(true));
+  CHECK(Served::status_for(second) == 503);
+  while (served.loop.has_queued()) served.loop.tick();
+  CHECK(Loop::Clock::now() - begin < Loop::kQueueTimeAtMost);
+  CHECK(Served::status_for(third) == 503);
+  served.loop.serve_ready();
+  CHECK(Served::status_for(first) == 404);
+  for (const int client : {first, second, third}) ::close(client);
+}
+
 TEST_CASE("who is queued takes the place of one that does not ask at all") {
   Served served;
   served.places.most = 1;
