@@ -33,7 +33,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::chrono::milliseconds kPatience{500};  // for a thread to tell where it is
+constexpr std::chrono::milliseconds kPatience{1'500};  // for a thread to tell where it is
 
 bool holds(std::span<const core::AddressRange> code, std::uintptr_t address) {
   return std::any_of(code.begin(), code.end(), [address](const core::AddressRange& range) {

@@ -16,7 +16,7 @@ namespace sonicorn::app {
 namespace {
 
 constexpr std::chrono::milliseconds kSampling{250};
-constexpr std::chrono::milliseconds kPatience{500};  // for a thread to answer with its backtrace
+constexpr std::chrono::milliseconds kPatience{1'500};  // for a thread to answer with its backtrace
 
 double seconds(std::chrono::nanoseconds time) {
   return std::chrono::duration_cast<std::chrono::duration<double>>(time).count();

@@ -120,6 +120,8 @@ void Journal::write(const std::string& line) {
   }
 }
 
+void Journal::close() { file_.reset(); }
+
 void Journal::on_file_failed(const core::Error& error) {
   retry_at_ = Clock::now() + limits_.retry;
   if (std::exchange(failing_, true)) return;

@@ -65,6 +65,9 @@ class Journal {
   // The event `of` that began here has ended: kOk, kAbandoned or failed(). One that is not known,
   // or has ended, is ignored.
   void end(std::uint64_t of, std::string_view result);
+  // Another server may have the file from now on; what is noted is kept in memory only.
+  void close();
+
   // Nobody will tell how the event `of` ended: "not finished".
   void abandon(std::uint64_t of);
   // An event that takes no time.

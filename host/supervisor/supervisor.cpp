@@ -305,7 +305,11 @@ void Supervisor::finish() {
   journal_.end(serving_event_, status_ == 0 ? "ok" : Journal::failed("it did not end cleanly"));
   // Of a server that could not start the error is the last word.
   if (stop_reason_ != SONICORN_REASON_START_FAILED) log::info("stopped");
+  // Another server may have all that is this one's as soon as the operator hears of the end.
   sockets_.clear();
+  control_.reset();
+  pid_file_.reset();
+  journal_.close();
   for (const Replacement& each : std::exchange(to_replace_, {})) {
     if (each.done) each.done("the server has stopped");
   }
@@ -318,8 +322,6 @@ void Supervisor::finish() {
   for (const Done& done : std::exchange(stop_waiters_, {})) {
     done(status_ == 0 ? "" : "it has stopped, but not cleanly; its log says why");
   }
-  control_.reset();
-  pid_file_.reset();
   signals_.close();
   watchdog_timer_.cancel();
   hard_end_.cancel();
@@ -392,6 +394,7 @@ void Supervisor::tell_status() {
 
 void Supervisor::quarantine(const std::string& app) {
   const double crash_seconds = static_cast<double>(config_.workers.crash_time.count()) / 1000.0;
+  each_worker([&](WorkerProcess& worker) { worker.send(message::kQuarantine, {{"app", app}}); });
   log::error(
       "app {}: it ended workers more than {} times within {:g} s, so it is quarantined: its mount "
       "answers 503 until 'sonicorn unquarantine {}'",
@@ -400,7 +403,6 @@ void Supervisor::quarantine(const std::string& app) {
   journal_.note({.event = "quarantine", .app = app, .worker = {}, .build_id = {}});
   tell(config::Hook::quarantined,
        {{"app", app}, {"crashes", config_.workers.crashes}, {"seconds", crash_seconds}});
-  each_worker([&](WorkerProcess& worker) { worker.send(message::kQuarantine, {{"app", app}}); });
 }
 
 int serve(Order order) {
