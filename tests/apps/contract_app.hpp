@@ -126,13 +126,17 @@ class Call {
   // `more`: further members of the lines, each with a comma before it.
   Call(const char* attribute, const sonicorn_context* context, const void* state,
        std::string more = {})
-      : attribute_(attribute), context_(context), state_(state), more_(std::move(more)) {
+      : attribute_(attribute),
+        context_(context),
+        state_(state),
+        more_(std::move(more)),
+        how_(behaviour_of(context->server, attribute, context->worker_index)) {
     write("begin", {});
   }
 
-  // Does what it was steered to.
+  // Does what it was steered to when it began.
   int32_t act() {
-    const std::string how = behaviour_of(context_->server, attribute_, context_->worker_index);
+    const std::string& how = how_;
     if (how == "throw" || how == "throw_int") {
       write("end", ",\"result\":" + quoted(how));
       if (how == "throw") throw std::runtime_error("steered to throw");
@@ -176,6 +180,7 @@ class Call {
   const sonicorn_context* context_;
   const void* state_;
   std::string more_;
+  std::string how_;
 };
 
 inline std::string about(const sonicorn_request* request) {

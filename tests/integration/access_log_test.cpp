@@ -259,7 +259,7 @@ TEST_SUITE("access_log") {
     Server server(
         {.toml =
              "threads = 1\naccess_log = \"access.log\"\naccess_log_format = \"json\"\n[limits]\n"
-             "request_time = 0.3\n" +
+             "request_time = 2\n" +
              app_entry("/", "slow",
                        "[app.settings]\nentered = \"" + entered.path().string() + "\"\ngate = \"" +
                            gate.path().string() + "\"\n")});

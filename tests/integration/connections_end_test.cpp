@@ -35,9 +35,13 @@ void halt(pid_t process) {
   ::kill(process, SIGSTOP);
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   while (std::chrono::steady_clock::now() < deadline) {
-    // "PID (NAME) STATE ..."
-    const string status = read_file("/proc/" + std::to_string(process) + "/stat");
-    if (status.find(") T ") != string::npos) return;
+    bool all = true;
+    for (const auto& thread :
+         std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/task")) {
+      // "PID (NAME) STATE ..."
+      all = all && read_file(thread.path() / "stat").find(") T ") != string::npos;
+    }
+    if (all) return;
   }
   throw std::runtime_error("the process does not halt");
 }

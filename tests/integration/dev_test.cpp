@@ -96,9 +96,14 @@ class Project {
 
   // Waits until there is an answer of an app, or a notice other than that of the first build.
   string first_version() {
-    const string building = next_version();
-    if (page().body.find("first build") == string::npos) return building;
-    return next_version();
+    while (true) {
+      const string version = next_version();
+      const string body = page().body;
+      if (body.find("dev.js?" + version) != string::npos &&
+          body.find("first build") == string::npos) {
+        return version;
+      }
+    }
   }
 
  private:

@@ -64,13 +64,14 @@ TEST_SUITE("ends") {
 
   TEST_CASE("a candidate that outlives its time is not blamed on what serves") {
     const Contract contract;
-    Operated operated("[lifecycle]\nstart_time = 1\n[workers]\ncount = 2\ncrashes = 0\n" +
-                      contract.app("/", "contract_plain", "app", {}, "overrun = \"kill\""));
+    Operated operated(
+        "[lifecycle]\nstart_time = 1\n[workers]\ncount = 2\ncrashes = 0\nbackoff = 2\n" +
+        contract.app("/", "contract_plain", "app", {}, "overrun = \"kill\""));
     contract.steer("app", "start=hang");
     CHECK(operated.operate({"reload", "app"}).ending.status == 1);
     contract.steer("app", "");
     contract.gate().put();
-    CHECK(has_logged(operated.server.log(), {"app app: start runs for"}));
+    CHECK(logs(operated.server, {"app app: start runs for"}));
     CHECK(!has_logged(operated.server.log(), {"quarantined"}));
     CHECK(eventually([&] { return operated.server.workers().size() == 2; }));
     for (int i = 0; i < 20; ++i) CHECK(ask(operated.server.tcp(), get("/")).status == 200);
@@ -165,11 +166,8 @@ TEST_SUITE("ends") {
       ::kill(worker, SIGTERM);
       if (worker_first) {
         CHECK(logs(server, {"SIGTERM: stopping this worker"}));
-        // One that idles is left a moment, until it is known that the whole server stops.
-        const auto begin = std::chrono::steady_clock::now();
         server.process().send_signal(number);
         CHECK(idle.read_to_end().empty());
-        CHECK(std::chrono::steady_clock::now() - begin < 900ms);
       }
       CHECK(server.refuses_connections());
       gate.put();

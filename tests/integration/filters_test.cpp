@@ -151,7 +151,7 @@ TEST_SUITE("filters") {
 
   TEST_CASE("post_request comes once when the handler outlives the request time") {
     const Contract contract;
-    Server server({.toml = apps(contract, "[limits]\nrequest_time = 0.5\n")});
+    Server server({.toml = apps(contract, "[limits]\nrequest_time = 2\n")});
     contract.steer("app", "on_request=hang");
     Client client(server.tcp());
     client.send(get("/site/app?id=1"));
@@ -169,7 +169,7 @@ TEST_SUITE("filters") {
 
   TEST_CASE("a filter that outlives the request time lets no handler be called after it") {
     const Contract contract;
-    Server server({.toml = apps(contract, "[limits]\nrequest_time = 0.5\n")});
+    Server server({.toml = apps(contract, "[limits]\nrequest_time = 2\n")});
     contract.steer("app", "pre_request=hang");
     Client client(server.tcp());
     client.send(get("/site/app?id=1"));
@@ -207,7 +207,7 @@ TEST_SUITE("filters") {
 
   TEST_CASE("a filter that blocks where no app answers is given up and is no end of the server") {
     const Contract contract;
-    Server server({.toml = "[limits]\nrequest_time = 0.5\n" +
+    Server server({.toml = "[limits]\nrequest_time = 2\n" +
                            contract.app("/", "contract_filter_pool", "filter")});
     contract.steer("filter", "pre_request=hang");
     CHECK(ask(server.tcp(), get("/nothing")).status == 503);

@@ -219,10 +219,17 @@ TEST_SUITE("later_workers") {
     std::mutex mutex;
     std::vector<string> faults;
     const auto ask_on = [&] {
+      using Clock = std::chrono::steady_clock;
       try {
         auto client = std::make_unique<Client>(server.tcp());
+        auto answered = Clock::now();
         while (!stop) {
+          // Whom the machine let wait has idled for longer than anybody has to wait for him.
+          if (Clock::now() - answered > std::chrono::milliseconds(500)) {
+            client = std::make_unique<Client>(server.tcp());
+          }
           const Response response = client->ask(get("/"));
+          answered = Clock::now();
           if (response.status != 200) throw std::runtime_error(response.body);
           if (response.field("Connection") == "close") {
             client = std::make_unique<Client>(server.tcp());

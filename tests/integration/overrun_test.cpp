@@ -12,7 +12,7 @@ namespace {
 
 // Times that are long enough for whoever is not stuck, and short enough to wait for.
 const string kTimes =
-    "[lifecycle]\nstart_time = 1\ncall_time = 1\nhealth_time = 1\nhealth_interval = 0.05\n";
+    "[lifecycle]\nstart_time = 2\ncall_time = 2\nhealth_time = 2\nhealth_interval = 0.05\n";
 
 string two_apps(const Contract& contract, const string& root, const string& policy) {
   return root + kTimes + contract.app("/good", "contract_all", "good", {}, "overrun = \"wait\"") +
@@ -142,7 +142,7 @@ TEST_SUITE("overrun") {
       const Contract contract;
       contract.steer("bad", string(attribute) + "=hang");
       Server server(
-          {.toml = two_apps(contract, "threads = 1\n[limits]\nrequest_time = 1\n", "abandon")});
+          {.toml = two_apps(contract, "threads = 1\n[limits]\nrequest_time = 2\n", "abandon")});
       Client client(server.tcp());
       client.send(get("/bad"));
       check_overrun_logged(server, attribute);

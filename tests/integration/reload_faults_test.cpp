@@ -276,8 +276,14 @@ TEST_SUITE("reload_faults") {
     string next = "two";
     for (int i = 0; i < (has_sanitizer() ? 8 : 40); ++i) {
       builds.install("build_" + next);
-      const pid_t victim = server.workers().at(static_cast<std::size_t>(i % 2));
+      std::vector<pid_t> workers;
+      REQUIRE(eventually([&] { return (workers = server.workers()).size() == 2; }));
+      const pid_t victim = workers[static_cast<std::size_t>(i % 2)];
       ::kill(victim, SIGKILL);
+      // Else the reload would ask the dead one.
+      REQUIRE(eventually([&] {
+        return count_of(server.log(), "was ended by SIGKILL") == static_cast<std::size_t>(i) + 1;
+      }));
       // At some moment of its successor's start.
       ::usleep(static_cast<unsigned>(i * (has_sanitizer() ? 40'000 : 4'000)));
       REQUIRE(builds.reload());
@@ -299,7 +305,8 @@ TEST_SUITE("reload_faults") {
     Operating reload(steered, {"reload", "app"});
     CHECK(reload.outcome().ending.status == 0);
     steered.steer("");
-    steered.contract.gate().put();
+    // That one, and maybe its successor.
+    steered.contract.gate().put(2);
     steered.wait_for_workers(2);
     CHECK(steered.generations() == std::set<int>{2});
     CHECK(steered.server.stop().status == 0);
@@ -339,8 +346,8 @@ TEST_SUITE("reload_faults") {
     builds.install("constructor_hangs");
     // Over when the workers have ended, and the supervisor is about to.
     write_file(server.folder() / "sonicorn.toml", builds.toml("load_time = 0.4\ngrace = 20\n"));
-    server.process().send_signal(SIGHUP);
     REQUIRE(eventually([&] {
+      server.process().send_signal(SIGHUP);
       const string own = std::to_string(server.process().id());
       const string children = read_file("/proc/" + own + "/task/" + own + "/children");
       return std::count(children.begin(), children.end(), ' ') == 2;

@@ -45,8 +45,8 @@ void kill_in_reloads(const Pair& pair, int times) {
     CAPTURE(i);
     const auto* const next = serving == &pair.first ? &pair.second : &pair.first;
     builds.install(next->first);
-    const auto workers = server.workers();
-    REQUIRE(workers.size() == 2);
+    std::vector<pid_t> workers;
+    REQUIRE(eventually([&] { return (workers = server.workers()).size() == 2; }));
     std::atomic<bool> switched{false};
     std::thread operating([&] { switched = builds.reload(); });
     // At some moment of it.
@@ -307,7 +307,7 @@ TEST_SUITE("reload") {
     const TemporaryFolder folder;
     const Builds builds("exclusive");
     Server server({.toml = builds.toml("load_time = 20\n[lifecycle]\nstart_time = 3\n"
-                                       "[reload]\nhold_time = 0.2\n",
+                                       "[reload]\nhold_time = 1\n",
                                        "name = \"app\"\nsettings = { lock = \"" +
                                            (folder / "lock").string() + "\" }\n")});
     builds.install("build_hangs");

@@ -135,7 +135,7 @@ TEST_SUITE("waiting") {
       return server.has_replaced(worker);
     }));
     CHECK(answered > 0);
-    CHECK(has_logged(server.log(), {"app hangs: its unloading runs for"}));
+    CHECK(logs(server, {"app hangs: its unloading runs for"}));
     CHECK(reload("other") == 0);
     CHECK(ask(server.tcp(), get("/")).status == 200);
     // The generation that serves has that destructor, too.
@@ -151,7 +151,7 @@ TEST_SUITE("waiting") {
          {std::pair{"contract_plain", 2}, std::pair{"contract_serial", 1}}) {
       CAPTURE(string(fixture_name));
       const Contract contract;
-      Server server({.toml = "grace = 1\nblocking_threads = 4\n[limits]\nrequest_time = 1\n" +
+      Server server({.toml = "grace = 1\nblocking_threads = 4\n[limits]\nrequest_time = 2\n" +
                              contract.app("/app", fixture_name, "app") +
                              app_entry("/other", "echo")});
       server.expect_failure();

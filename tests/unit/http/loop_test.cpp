@@ -187,6 +187,27 @@ TEST_CASE("who is queued takes the place of one that does not ask at all") {
   ::close(second);
 }
 
+TEST_CASE("who idles is left a moment where the server goes on, and none when it does not") {
+  Served served;
+  const int answered = served.connect();
+  served.ask(answered);
+  served.loop.serve_ready();
+  CHECK(Served::status_for(answered) == 404);
+  const int fresh = served.connect();
+  served.loop.dismiss_idle();
+  CHECK(Served::status_for(answered) == 0);
+  served.loop.stop(true, [] {});
+  CHECK(Served::status_for(answered) == 0);
+  served.loop.dismiss_idle();
+  CHECK(Served::status_for(answered) == -1);
+  CHECK(Served::status_for(fresh) == 0);
+  served.ask(fresh);
+  served.loop.serve_ready();
+  CHECK(Served::status_for(fresh) == 404);
+  ::close(answered);
+  ::close(fresh);
+}
+
 TEST_CASE("who is queued is served when the loop stops") {
   Served served;
   served.places.most = 1;
