@@ -419,14 +419,14 @@ void Connection::refuse_and_end(const Refusal& refusal) {
 
 void Connection::queue() {
   is_extra_ = true;
-  loop_.places_.extra.fetch_add(1, std::memory_order_relaxed);
+  loop_.count_extra(1);
   watch(0);
   loop_.enter(*this, Phase::queued);
 }
 
 void Connection::admit() {
   is_extra_ = false;
-  loop_.places_.extra.fetch_sub(1, std::memory_order_relaxed);
+  loop_.count_extra(-1);
   watch(EPOLLIN);
   loop_.enter(*this, Phase::idle);
 }

@@ -72,7 +72,7 @@ Loop::~Loop() {
   ::close(wake_);
 }
 
-void Loop::read_clock() {
+[[gnu::always_inline]] inline void Loop::read_clock_inline() {
   timespec time{};
   // Who follows requests is told how long they took, and so is the access log.
   const bool exact = router().follows() || access_ != nullptr;
@@ -84,6 +84,8 @@ void Loop::read_clock() {
   ::clock_gettime(CLOCK_REALTIME_COARSE, &time);
   writer_.set_time(time.tv_sec);
 }
+
+void Loop::read_clock() { read_clock_inline(); }
 
 Connection* Loop::make(int fd, std::string_view remote) {
   read_clock();
@@ -147,7 +149,7 @@ void Loop::serve_ready() {
   for (int round = 0; round < kRounds; ++round) {
     const int ready = sockets_.wait(wait);
     if (ready == 0) break;
-    read_clock();
+    read_clock_inline();
     telling_ = true;
     sockets_.tell(ready);
     telling_ = false;
@@ -176,7 +178,7 @@ void Loop::retire(Connection& connection) {
   connection.unlink();
   dead_.push_back(connection);
   count(-1);
-  if (connection.is_extra_) places_.extra.fetch_sub(1, std::memory_order_relaxed);
+  if (connection.is_extra_) count_extra(-1);
   places_.open.fetch_sub(1, std::memory_order_relaxed);
 }
 

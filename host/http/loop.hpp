@@ -80,7 +80,7 @@ class Loop final : private PollTarget {
   // the chance to read that.
   void queue(int fd, std::string_view remote);
   // Whether one waits like that; tick() is to be called more often then.
-  bool has_queued() const { return !list(Phase::queued).empty(); }
+  bool has_queued() const { return extra_ != 0 && !list(Phase::queued).empty(); }
   // How many do.
   std::size_t queued() const { return list(Phase::queued).size(); }
 
@@ -140,6 +140,7 @@ class Loop final : private PollTarget {
   }
   const routing::Router& router() const { return *router_.load(std::memory_order_acquire); }
   void read_clock();
+  void read_clock_inline();  // for each round; loop.cpp alone
   std::uint64_t deadline_ns() const { return deadline_ns_; }
   std::uint64_t begin_by_ns() const { return deadline_ns_ - handling_ns_; }
   // When the loop saw what it serves now, CLOCK_MONOTONIC.
@@ -159,6 +160,10 @@ class Loop final : private PollTarget {
   void bury();
   Connection* make(int fd, std::string_view remote);
   void note_idle() { has_idle_.store(!list(Phase::idle).empty(), std::memory_order_relaxed); }
+  void count_extra(std::ptrdiff_t more) {
+    extra_ += static_cast<std::size_t>(more);
+    places_.extra.fetch_add(static_cast<std::size_t>(more), std::memory_order_relaxed);
+  }
   bool close_idle();
   bool somebody_may_ask();
   // Has those who are queued take the places that are vacant, or could be.
@@ -210,6 +215,7 @@ class Loop final : private PollTarget {
   bool telling_ = false;               // the set holds pointers to connections
   std::atomic<std::size_t> count_{0};  // written by this thread alone
   Places& places_;
+  std::size_t extra_ = 0;  // of its connections: beyond the limit
   std::function<void()> emptied_;
   std::atomic<bool> cut_{false};
   std::atomic<bool> has_idle_{false};
