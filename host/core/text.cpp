@@ -120,7 +120,7 @@ bool has_control(std::string_view text) {
 }
 
 std::string percent_encoded(std::string_view text) {
-  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  constexpr std::string_view kUpperDigits = "0123456789ABCDEF";
   std::string encoded;
   for (const char c : text) {
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -128,7 +128,7 @@ std::string percent_encoded(std::string_view text) {
     if (plain) {
       encoded += c;
     } else {
-      encoded += {'%', kDigits[number_of(c) >> 4], kDigits[number_of(c) & 15]};
+      encoded += {'%', kUpperDigits[number_of(c) >> 4], kUpperDigits[number_of(c) & 15]};
     }
   }
   return encoded;
