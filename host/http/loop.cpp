@@ -21,8 +21,6 @@ constexpr std::chrono::milliseconds kLinger{2'000};
 constexpr std::chrono::milliseconds kLingerOnStop{500};
 // A connection may have a request under way when the server stops.
 constexpr std::chrono::milliseconds kIdleOnStop{1'000};
-constexpr std::chrono::milliseconds kQueueTimeWhenFull = Loop::kQueueTime / 3;
-constexpr int kLookedAtToShed = 32;
 constexpr std::size_t kSpares = 64;
 constexpr std::size_t kMostNewcomers = 256;
 // Memory for bodies that a thread keeps: to take a large one afresh costs more than to fill it.
@@ -135,15 +133,6 @@ void Loop::take_in() {
   taken_in_.clear();
 }
 
-void Loop::queue(int fd, std::string_view remote) {
-  if (Connection* const connection = make(fd, remote)) connection->queue();
-}
-
-void Loop::admit() {
-  List& queued = list(Phase::queued);
-  while (!queued.empty() && (places_.has_vacant() || close_idle())) queued.front().admit();
-}
-
 void Loop::serve_ready() {
   int wait = 0;
   for (int round = 0; round < kRounds; ++round) {
@@ -223,51 +212,6 @@ void Loop::tick() {
   note_idle();
   flush_access_lines();
   if (!awaited_.empty()) tell_free();
-}
-
-bool Loop::close_idle() {
-  List& idle = list(Phase::idle);
-  int looked_at = 0;
-  const auto found = std::find_if(idle.begin(), idle.end(), [&](const Connection& each) {
-    return ++looked_at <= kLookedAtToShed && each.can_be_shed();
-  });
-  const bool sheds = found != idle.end();
-  if (sheds) found->close();
-  return sheds;
-}
-
-bool Loop::shed_idle() {
-  read_clock();
-  const bool sheds = close_idle();
-  bury();
-  note_idle();
-  return sheds;
-}
-
-bool Loop::somebody_may_ask() {
-  const List& idle = list(Phase::idle);
-  int looked_at = 0;
-  for (const Connection& each : idle) {
-    if (++looked_at > kLookedAtToShed) break;
-    if (each.has_yet_to_ask()) return true;
-  }
-  return false;
-}
-
-bool Loop::shed_extra(bool at_once) {
-  read_clock();
-  if (has_queued()) {
-    Connection& first = list(Phase::queued).front();
-    const auto waited = now_ - first.since();
-    if (at_once || waited >= (somebody_may_ask() ? kQueueTimeAtMost : kQueueTimeWhenFull)) {
-      first.refuse_at_once();
-    }
-  }
-  List& lingering = list(Phase::lingering);
-  if (lingering.empty()) return false;
-  lingering.front().close();
-  bury();
-  return true;
 }
 
 void Loop::stop(bool goes_on, std::function<void()> emptied) {
