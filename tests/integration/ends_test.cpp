@@ -176,6 +176,34 @@ TEST_SUITE("ends") {
     }
   }
 
+  TEST_CASE("whoever has connected is answered when the server stops, though there is no place") {
+    const TemporaryFolder folder;
+    const Fifo entered(folder / "entered");
+    const Fifo gate(folder / "gate");
+    Server server({.toml = "threads = 1\n[limits]\nconnections = 1\n" +
+                           app_entry("/slow", "slow",
+                                     "settings = { entered = \"" + entered.path().string() +
+                                         "\", gate = \"" + gate.path().string() + "\" }") +
+                           app_entry("/", "echo")});
+    Client slow(server.tcp());
+    slow.send(get("/slow"));
+    entered.wait();
+    // More than are queued; the others wait in the kernel.
+    std::vector<Client> clients;
+    for (int i = 0; i < 100; ++i) {
+      clients.emplace_back(server.tcp());
+      clients.back().send(get("/"));
+    }
+    server.process().send_signal(SIGTERM);
+    for (Client& client : clients) {
+      const int status = client.read_response().status;
+      CHECK((status == 200 || status == 503));
+    }
+    gate.put();
+    CHECK(slow.read_response().status == 200);
+    CHECK(server.ending().status == 0);
+  }
+
   TEST_CASE("lines that an ended worker could not write stay counted, and are told") {
     Operated operated("access_log = \"/dev/full\"\n" + app_entry("/", "echo"));
     for (int i = 0; i < 50; ++i) CHECK(ask(operated.server.tcp(), get("/")).status == 200);
