@@ -66,7 +66,7 @@ int work(int channel) {
   // What becomes of lines is no reason not to serve.
   open_log_when_possible(loaded.config);
   http::AccessLog::open(loaded.config.access_log, loaded.config.access_log_format);
-  return worker::serve(loaded.config, post);
+  return worker::serve(std::move(loaded.config), std::move(post));
 }
 
 }  // namespace

@@ -125,14 +125,6 @@ class Apps {
   // on how many I/O threads a generation runs now.
   nlohmann::json numbers(const std::function<std::size_t(const app::Generation&)>& running) const;
 
-  // They stay loaded until the process ends: static destructors run at exit, and a thread that an
-  // app left behind does not lose the ground under it.
-  struct Remains {
-    std::vector<std::unique_ptr<app::App>> apps;
-    std::vector<std::unique_ptr<app::Generation>> generations;
-  };
-  Remains release();
-
  private:
   struct Retiring;
   struct Unloading;

@@ -226,10 +226,4 @@ bool Apps::any_stuck() const {
                      [](const app::Generation* each) { return each->is_stuck(); });
 }
 
-Apps::Remains Apps::release() {
-  for (auto& app : gone_) apps_.push_back(std::move(app));
-  gone_.clear();
-  return {std::move(apps_), std::move(kept_)};
-}
-
 }  // namespace sonicorn::worker

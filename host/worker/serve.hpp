@@ -35,7 +35,7 @@ struct Post {
 // Loads and starts the apps, serves them until the supervisor says stop or is gone, and shuts them
 // down. Blocks. The result is the process's exit status: 0 after a clean stop, 1 when it could not
 // start or could not end cleanly. Takes over SIGTERM, SIGINT, SIGQUIT, SIGHUP and SIGUSR1, ignores
-// SIGPIPE and resets SIGCHLD, for the whole process.
-int serve(const config::Config& config, const Post& post);
+// SIGPIPE and resets SIGCHLD, for the whole process; to be called once.
+int serve(config::Config config, Post post);
 
 }  // namespace sonicorn::worker

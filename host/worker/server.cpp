@@ -112,47 +112,35 @@ std::pair<std::size_t, std::size_t> connection_limits(const config::Config& conf
   return {std::clamp<std::size_t>(free - extra, 1, kMostConnections), extra};
 }
 
-// Threads of apps that cannot be joined go on in the code and the services until the process ends.
-void keep_until_exit(Apps::Remains apps, std::unique_ptr<app::Services> services) {
-  struct Kept {
-    Apps::Remains apps;
-    std::unique_ptr<app::Services> services;
-  };
-  static auto* const kept = new std::vector<Kept>();
-  kept->push_back({std::move(apps), std::move(services)});
-}
-
 }  // namespace
 
-Server::Server(const config::Config& config, const Post& post)
-    : config_(config), post_(post), channel_(io_, post.channel) {}
-
-Server::~Server() {
-  if (starter_.joinable()) starter_.join();
+Server::Server(config::Config config, Post post)
+    : config_(std::move(config)), post_(std::move(post)) {
+  channel_.emplace(io_, post_.channel);
 }
 
 int Server::run() {
-  if (!open()) return 1;
+  open();
   watch_signals();
   watch_stray_signals();
-  channel_.listen([this](const nlohmann::json& message) { on_message(message); },
-                  [this] { on_supervisor_gone(); });
+  channel_->listen([this](const nlohmann::json& message) { on_message(message); },
+                   [this] { on_supervisor_gone(); });
   starter_ = core::start_own_thread([this] { bring_up(); });
   io_.run();
-  // What was said last is with the supervisor before this process ends.
+  // What was said last is with the supervisor before this process ends, and then that it said all.
   io_.restart();
   io_.poll();
+  channel_.reset();
   if (unclean_ || apps_->any_stuck()) end_at_once(1);
   if (starter_.joinable()) starter_.join();
   threads_.clear();
   pool_.reset();
   sockets_.clear();
   replacement_.reset();
-  keep_until_exit(apps_->release(), std::move(services_));
   return status_;
 }
 
-bool Server::open() {
+void Server::open() {
   services_ = std::make_unique<app::Services>(app::offer_of(config_), config_);
   services_->stop_signals = bit(SIGTERM) | bit(SIGINT) | bit(SIGQUIT);
   services_->stop_reasons = bit(SONICORN_REASON_TERM) | bit(SONICORN_REASON_INT) |
@@ -190,7 +178,6 @@ bool Server::open() {
   for (const Post::Socket& socket : post_.sockets) {
     sockets_.push_back(ListeningSocket::adopt(socket.descriptor, socket.url));
   }
-  return true;
 }
 
 // The signals stay blocked in every thread, those of apps included, and are read here.
@@ -503,7 +490,7 @@ void Server::finish() {
   io_.stop();
 }
 
-int serve(const config::Config& config, const Post& post) {
+int serve(config::Config config, Post post) {
   std::signal(SIGPIPE, SIG_IGN);
   // Ignored by who started this, it would take the exit status of children away.
   std::signal(SIGCHLD, SIG_DFL);
@@ -514,8 +501,8 @@ int serve(const config::Config& config, const Post& post) {
   const std::array open_signals = {SIGPIPE, core::backtrace_signal()};
   app::own_signals(kReadSignals, open_signals);
   app::CallContext::set_worker_index(post.index);
-  Server server(config, post);
-  return server.run();
+  static auto* const server = new Server(std::move(config), std::move(post));
+  return server->run();
 }
 
 }  // namespace sonicorn::worker

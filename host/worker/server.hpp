@@ -29,10 +29,12 @@ namespace sonicorn::worker {
 // The life of one worker, on its main thread: bring the apps up, serve, and when told to stop do so
 // in order: tell the apps, accept no more, let requests end, shut the apps down. Every step that
 // may wait is an event of the main loop, so the supervisor and signals are heard at any moment.
+// It stays until the process ends: static destructors of apps, threads that they left behind, and
+// the watchdog go on to the last moment, and what they ask for is queued here, if for nobody.
 class Server final : private Traffic {
  public:
-  Server(const config::Config& config, const Post& post);
-  ~Server();
+  Server(config::Config config, Post post);
+  ~Server() = delete;
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
@@ -53,7 +55,7 @@ class Server final : private Traffic {
     done
   };
 
-  bool open();
+  void open();
   void watch_signals();
   void watch_stray_signals();
   void on_signal(int number);
@@ -116,10 +118,10 @@ class Server final : private Traffic {
   bool is_ready(std::string& why_not) const;
   nlohmann::json numbers() const;
 
-  const config::Config& config_;
-  const Post& post_;
+  const config::Config config_;
+  const Post post_;
   boost::asio::io_context io_{1};
-  process::Channel channel_;
+  std::optional<process::Channel> channel_;  // until nothing is left to say
   boost::asio::posix::stream_descriptor signals_{io_};
   boost::asio::posix::stream_descriptor stray_signals_{io_};
   boost::asio::steady_timer timer_{io_};

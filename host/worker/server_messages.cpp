@@ -44,7 +44,7 @@ Number number_in(const Json& message, const char* name) {
 
 void Server::say(const char* what, Json more) {
   more["say"] = what;
-  channel_.send(more);
+  channel_->send(more);
 }
 
 void Server::answer(const Json& id, Json answer) {

@@ -84,4 +84,16 @@ TEST_SUITE("stop") {
     server.process().send_signal(SIGINT);
     CHECK(server.ending().status == 128 + SIGINT);
   }
+
+  // Code of apps goes on until the process has ended, and what it asks for must find somebody.
+  TEST_CASE("a static destructor may ask the server for something, after the stop") {
+    const TemporaryFolder folder;
+    const Fifo asked(folder / "asked");
+    Server server(
+        {.toml = app_entry("/", "destructor_asks",
+                           "settings = { " + path_setting("asked", asked.path()) + " }")});
+    server.process().send_signal(SIGTERM);
+    asked.wait();
+    CHECK(server.ending().status == 0);
+  }
 }
