@@ -61,10 +61,11 @@ TEST_SUITE("supervisor") {
     const auto before = server.workers();
     std::size_t restarted = 0;
     for (const pid_t victim : before) {
+      const Standstills standstills;
       const auto killed = Clock::now();
       ::kill(victim, SIGKILL);
       CHECK(ask(server.tcp(), get("/")).status == 200);
-      CHECK(Clock::now() - killed < milliseconds(2'000));
+      CHECK(standstills.took(killed) < milliseconds(2'000));
       // Its successor is to be there before the other one goes.
       ++restarted;
       CHECK(eventually([&] { return count_of(server.log(), " serves (pid ") == restarted; }));
@@ -109,6 +110,7 @@ TEST_SUITE("supervisor") {
     };
     std::vector<std::thread> clients;
     for (int i = 0; i < 6; ++i) clients.emplace_back(ask_on);
+    const Standstills standstills;
     unsigned late = 0;
     for (int i = 0; i < 6; ++i) {
       const pid_t victim = server.workers().at(static_cast<std::size_t>(i % 2));
@@ -120,7 +122,7 @@ TEST_SUITE("supervisor") {
       REQUIRE(eventually([&] { return stat_of(victim).empty(); }));
       const auto begun = Clock::now();
       CHECK(ask(server.tcp(), get("/")).status == 200);
-      if (Clock::now() - begun > milliseconds(250)) ++late;
+      if (standstills.took(begun) > milliseconds(250)) ++late;
       REQUIRE(eventually([&] {
         return count_of(server.log(), " serves (pid ") == static_cast<std::size_t>(i + 1);
       }));
@@ -152,11 +154,11 @@ TEST_SUITE("supervisor") {
       workers = server.workers();
       address = "127.0.0.1:" + server.tcp().port;
       server.expect_failure();
+      const Standstills standstills;
+      const auto killed = Clock::now();
       server.stop(SIGKILL);
-      for (const pid_t worker : workers) {
-        CHECK(eventually([&] { return !lives(worker); },
-                         milliseconds(has_sanitizer() ? 4'000 : 2'000)));
-      }
+      for (const pid_t worker : workers) CHECK(eventually([&] { return !lives(worker); }));
+      CHECK(standstills.took(killed) < milliseconds(has_sanitizer() ? 4'000 : 2'000));
     }
     // Told, as in any other stop.
     CHECK(contract.calls("app", "shutdown", "end").size() == 2);

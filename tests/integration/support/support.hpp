@@ -7,3 +7,4 @@
 #include "support/files.hpp"
 #include "support/process.hpp"
 #include "support/server.hpp"
+#include "support/standstills.hpp"
