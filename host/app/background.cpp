@@ -30,7 +30,7 @@ constexpr std::uint64_t kLongestWait = 100ULL * 365 * 24 * 3600 * 1000;  // mill
 // What a thread whose body returned has at least for its thread-local destructors.
 constexpr milliseconds kTimeToExit(1000);
 
-constexpr std::size_t kLongestName = 15;  // bytes that the kernel keeps
+constexpr std::size_t kLongestThreadName = 15;  // bytes that the kernel keeps
 
 }  // namespace
 
@@ -77,7 +77,7 @@ bool BackgroundThreads::start(std::string name, void (*body)(sonicorn_stop_token
 void* BackgroundThreads::enter(void* thread) {
   core::use_alternate_stack();
   Thread& self = *static_cast<Thread*>(thread);
-  ::pthread_setname_np(::pthread_self(), self.name.substr(0, kLongestName).c_str());
+  ::pthread_setname_np(::pthread_self(), self.name.substr(0, kLongestThreadName).c_str());
   self.owner.run(self);
   return nullptr;
 }

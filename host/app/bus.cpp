@@ -13,7 +13,7 @@ namespace sonicorn::app {
 namespace {
 
 constexpr std::size_t kLongestTopic = 200;
-constexpr std::size_t kLargestJson = std::size_t{1} << 20;
+constexpr std::size_t kLargestMessage = std::size_t{1} << 20;
 constexpr std::size_t kMostBytes = std::size_t{16} << 20;
 
 // What a message takes beside its text, about.
@@ -26,7 +26,7 @@ bool well_formed_topic(std::string_view topic) {
 // The parser would skip a byte order mark, and take a zero byte for the end of the text: what
 // stands behind it would be passed on unseen.
 bool well_formed_json(std::string_view json) {
-  return json.size() <= kLargestJson && !json.starts_with("\xEF\xBB\xBF") &&
+  return json.size() <= kLargestMessage && !json.starts_with("\xEF\xBB\xBF") &&
          json.find('\0') == json.npos && nlohmann::json::accept(json);
 }
 

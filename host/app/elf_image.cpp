@@ -13,14 +13,14 @@ namespace sonicorn::app {
 namespace {
 
 // A name that is longer than this is no name.
-constexpr std::size_t kLongestName = 64 * 1024;
+constexpr std::size_t kLongestSymbol = 64 * 1024;
 
 // A symbol names its version with 15 bits. Ends chains that are made to run over themselves.
 constexpr std::size_t kMostVersions = 1U << 15U;
 
 std::string_view text_at(std::string_view strings, std::uint64_t offset) {
   if (offset >= strings.size()) return {};
-  const std::string_view rest = strings.substr(offset, kLongestName);
+  const std::string_view rest = strings.substr(offset, kLongestSymbol);
   const auto end = rest.find('\0');
   return end == std::string_view::npos ? std::string_view{} : rest.substr(0, end);
 }

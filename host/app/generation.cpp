@@ -10,6 +10,7 @@
 #include "app/signal_guard.hpp"
 #include "app/thread_role.hpp"
 #include "core/log.hpp"
+#include "core/time.hpp"
 
 // The life of a generation, on its lifecycle thread.
 namespace sonicorn::app {
@@ -23,10 +24,6 @@ constexpr std::size_t kMessagesAtOnce = 256;
 
 std::uint64_t nanoseconds_of(Clock::time_point time) {
   return static_cast<std::uint64_t>(std::chrono::nanoseconds(time.time_since_epoch()).count());
-}
-
-double seconds(Clock::duration time) {
-  return std::chrono::duration_cast<std::chrono::duration<double>>(time).count();
 }
 
 constexpr std::string_view kTooLarge = "its state is larger than state/1 allows";
@@ -146,7 +143,7 @@ Unloading Generation::unload(std::unique_ptr<Generation> generation, const Trait
   generation.reset();
   if (services.watchdog.unwatch(watched)) {
     core::log::warning("app {}: its unloading returned after {:.1f} s", traits.name,
-                       seconds(Clock::now() - begun));
+                       core::seconds(Clock::now() - begun));
   }
   if (!is_loaded(file)) return {true, {}};
   return {false, traits.pinned_by.empty()
@@ -189,7 +186,7 @@ Outcome Generation::run_now(std::string_view name, const Occasion& why, millisec
   }();
   if (services_.watchdog.unwatch(watched)) {
     core::log::warning("app {}: {} returned after {:.1f} s", traits_.name, name,
-                       seconds(Clock::now() - begun));
+                       core::seconds(Clock::now() - begun));
   }
   note_signals(fmt::format("in {}", name));
   Outcome outcome{.result = result,

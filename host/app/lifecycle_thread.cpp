@@ -16,10 +16,10 @@ using std::chrono::milliseconds;
 constexpr std::size_t kMostTimers = 10'000;
 
 // Longer than any process lives, and short enough that adding it to the clock does not overflow.
-constexpr milliseconds kLongest = std::chrono::hours(100 * 365 * 24);
+constexpr milliseconds kForever = std::chrono::hours(100 * 365 * 24);
 
 milliseconds bounded(milliseconds time) {
-  return time < milliseconds(0) ? kLongest : std::min(time, kLongest);
+  return time < milliseconds(0) ? kForever : std::min(time, kForever);
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ namespace {
 using nlohmann::json;
 using Failure = std::optional<core::Error>;
 
-constexpr std::size_t kLargestJson = 64 * 1024;  // bytes
+constexpr std::size_t kLargestManifest = 64 * 1024;  // bytes
 constexpr std::size_t kDeepestJson = 16;
 constexpr std::size_t kMostNotes = 64;
 constexpr std::size_t kMostCapabilities = 64;
@@ -59,8 +59,9 @@ bool too_deep(std::string_view text) {
 }
 
 core::Result<json> parse_object(std::string_view text) {
-  if (text.size() > kLargestJson) {
-    return bad(fmt::format("it has {} bytes; at most {} are allowed", text.size(), kLargestJson));
+  if (text.size() > kLargestManifest) {
+    return bad(
+        fmt::format("it has {} bytes; at most {} are allowed", text.size(), kLargestManifest));
   }
   if (too_deep(text)) {
     return bad(fmt::format("it is nested deeper than {} levels", kDeepestJson));

@@ -28,7 +28,7 @@ struct sonicorn_metric {
 namespace sonicorn::app {
 namespace {
 
-constexpr std::size_t kLongestName = 200;
+constexpr std::size_t kLongestMetric = 200;
 constexpr std::size_t kMostOfApp = 1000;
 constexpr std::string_view kOfServer = "sonicorn_";
 constexpr std::string_view kOfPrometheus = "__";
@@ -43,7 +43,7 @@ constexpr std::array<std::string_view, 3> kOfHistogram = {"_bucket", "_sum", "_c
 bool well_formed(std::string_view name) {
   const auto begins = [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; };
   const auto goes_on = [&](char c) { return begins(c) || (c >= '0' && c <= '9'); };
-  return !name.empty() && name.size() <= kLongestName && begins(name.front()) &&
+  return !name.empty() && name.size() <= kLongestMetric && begins(name.front()) &&
          std::all_of(name.begin(), name.end(), goes_on) && !name.starts_with(kOfServer) &&
          !name.starts_with(kOfPrometheus);
 }

@@ -8,24 +8,12 @@
 #include <cerrno>
 #include <system_error>
 
+#include "core/descriptor.hpp"
+
 namespace sonicorn::app {
 namespace {
 
 constexpr std::size_t kLargestFile = std::size_t{1} << 30;
-
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  int number() const { return number_; }
-
- private:
-  int number_;
-};
 
 // Non-blocking, because opening a FIFO would wait for its writer.
 int open_for_reading(const std::filesystem::path& path) {
@@ -108,7 +96,7 @@ core::Result<void> check_owners(int file, const std::filesystem::path& path) {
   std::error_code error;
   const auto real = std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", file), error);
   if (error) return unreadable(path, error.value());
-  const Descriptor folder(
+  const core::Descriptor folder(
       ::open(real.parent_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
   struct stat folder_status {};
   struct stat entry {};
@@ -135,13 +123,13 @@ core::Result<void> check_library(const std::filesystem::path& path) {
   for (const std::string_view system : {"/usr/", "/lib/", "/lib64/"}) {
     if (!error && real.starts_with(system)) return {};
   }
-  const Descriptor file(open_for_reading(path));
+  const core::Descriptor file(open_for_reading(path));
   if (file.number() < 0) return unreadable(path, errno);
   return check_owners(file.number(), path);
 }
 
 core::Result<std::string> read_module_file(const std::filesystem::path& path, Owners owners) {
-  const Descriptor file(open_for_reading(path));
+  const core::Descriptor file(open_for_reading(path));
   if (file.number() < 0) return unreadable(path, errno);
   const auto size = size_of(file.number(), path);
   if (!size) return size.error();

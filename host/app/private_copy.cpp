@@ -9,6 +9,7 @@
 
 #include "app/module.hpp"
 #include "app/module_file.hpp"
+#include "core/descriptor.hpp"
 
 namespace sonicorn::app {
 namespace {
@@ -25,7 +26,7 @@ std::string file_name_part(std::string_view name) {
   return part;
 }
 
-core::Error failed(const std::filesystem::path& path, int error) {
+core::Error cannot_write(const std::filesystem::path& path, int error) {
   return core::host_error(
       "host.private_copy",
       fmt::format("{}: the private copy of the app cannot be written ({}); {}", path.string(),
@@ -35,28 +36,18 @@ core::Error failed(const std::filesystem::path& path, int error) {
                       : "set runtime_dir to a folder that this user may write to"));
 }
 
-int write_all(int file, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t done = ::write(file, bytes.data(), bytes.size());
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) return errno;
-    bytes.remove_prefix(static_cast<std::size_t>(done));
-  }
-  return 0;
-}
-
 // What the copy of a library was made from is told by a symbolic link of its name and this.
 constexpr std::string_view kOriginalSuffix = ".original";
 
 core::Result<void> write_new(const std::filesystem::path& path, std::string_view bytes) {
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0700);
-  if (file < 0) return failed(path, errno);
-  int error = write_all(file, bytes);
+  if (file < 0) return cannot_write(path, errno);
+  int error = core::write_all(file, bytes) ? 0 : errno;
   if (error == 0 && ::fchmod(file, 0500) != 0) error = errno;
   if (::close(file) != 0 && error == 0) error = errno;
   if (error != 0) {
     ::unlink(path.c_str());
-    return failed(path, error);
+    return cannot_write(path, error);
   }
   return {};
 }
@@ -88,7 +79,7 @@ core::Result<void> copy_libraries_beside(const std::filesystem::path& private_co
                                          Owners owners) {
   if (libraries.empty()) return {};
   const std::filesystem::path folder = library_copy(private_copy, {}).parent_path();
-  if (::mkdir(folder.c_str(), 0700) != 0) return failed(folder, errno);
+  if (::mkdir(folder.c_str(), 0700) != 0) return cannot_write(folder, errno);
   for (const std::filesystem::path& library : libraries) {
     const auto bytes = read_module_file(library, owners);
     if (!bytes) return bytes.error();
@@ -97,7 +88,7 @@ core::Result<void> copy_libraries_beside(const std::filesystem::path& private_co
     std::error_code error;
     const auto original = std::filesystem::absolute(library, error);
     std::filesystem::create_symlink(original, copy.string() + std::string(kOriginalSuffix), error);
-    if (error) return failed(copy, error.value());
+    if (error) return cannot_write(copy, error.value());
   }
   return {};
 }

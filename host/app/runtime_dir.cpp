@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 std::string own_prefix() { return fmt::format("sonicorn-{}-", ::geteuid()); }
 
-core::Error failed(const fs::path& parent, std::string_view why) {
+core::Error unusable(const fs::path& parent, std::string_view why) {
   return core::host_error(
       "host.runtime_dir",
       fmt::format(
@@ -29,8 +29,8 @@ core::Error failed(const fs::path& parent, std::string_view why) {
           parent.string(), why));
 }
 
-core::Error failed(const fs::path& parent, int error) {
-  return failed(parent, std::generic_category().message(error));
+core::Error unusable(const fs::path& parent, int error) {
+  return unusable(parent, std::generic_category().message(error));
 }
 
 fs::path default_parent() {
@@ -99,15 +99,15 @@ core::Result<RuntimeDir> RuntimeDir::create(const fs::path& wanted_parent) {
   std::error_code error;
   const fs::path parent =
       fs::absolute(wanted_parent.empty() ? default_parent() : wanted_parent, error);
-  if (error) return failed(wanted_parent, error.value());
+  if (error) return unusable(wanted_parent, error.value());
   struct statvfs mount {};
-  if (::statvfs(parent.c_str(), &mount) != 0) return failed(parent, errno);
-  if ((mount.f_flag & ST_NOEXEC) != 0) return failed(parent, "its file system is mounted noexec");
+  if (::statvfs(parent.c_str(), &mount) != 0) return unusable(parent, errno);
+  if ((mount.f_flag & ST_NOEXEC) != 0) return unusable(parent, "its file system is mounted noexec");
   sweep(parent);
   constexpr int kAttempts = 100;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     std::string name = (parent / (own_prefix() + std::string(kSuffix))).string();
-    if (::mkdtemp(name.data()) == nullptr) return failed(parent, errno);
+    if (::mkdtemp(name.data()) == nullptr) return unusable(parent, errno);
     const int folder = open_folder(name);
     if (folder >= 0 && try_lock(folder) && is_still(name, folder) && mark(folder)) {
       return RuntimeDir(name, folder);
@@ -115,11 +115,11 @@ core::Result<RuntimeDir> RuntimeDir::create(const fs::path& wanted_parent) {
     const int cause = errno;
     if (folder < 0 && cause != ENOENT) {
       ::rmdir(name.c_str());
-      return failed(parent, cause);
+      return unusable(parent, cause);
     }
     if (folder >= 0) ::close(folder);
   }
-  return failed(parent, "other processes remove it again and again");
+  return unusable(parent, "other processes remove it again and again");
 }
 
 RuntimeDir::RuntimeDir(fs::path path, int lock) : path_(std::move(path)), lock_(lock) {}

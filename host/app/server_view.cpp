@@ -27,9 +27,9 @@ std::string_view bytes_of(const char* data, std::uint64_t size) {
 constexpr std::uint64_t bit(unsigned number) { return std::uint64_t{1} << number; }
 
 // An app's milliseconds, which may be any number, as a duration that can be added to a time.
-std::chrono::milliseconds duration_of(std::uint64_t milliseconds) {
+std::chrono::milliseconds duration_of(std::uint64_t count) {
   constexpr std::uint64_t kMost = 100ULL * 365 * 24 * 3600 * 1000;
-  return std::chrono::milliseconds(std::min(milliseconds, kMost));
+  return std::chrono::milliseconds(std::min(count, kMost));
 }
 
 core::log::Level level_of(std::uint32_t level) {

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "app/trial_answer.hpp"
+#include "core/descriptor.hpp"
 
 namespace sonicorn::app {
 namespace {
@@ -34,21 +35,6 @@ core::Error not_run(const fs::path& executable, std::string_view step, int error
           "server's executable is in place and that processes and descriptors are left",
           executable.string(), step, std::generic_category().message(error)));
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int number = -1) : number_(number) {}
-  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-  Descriptor& operator=(Descriptor&&) = delete;
-  ~Descriptor() { close(); }
-  int number() const { return number_; }
-  void close() {
-    if (number_ >= 0) ::close(std::exchange(number_, -1));
-  }
-
- private:
-  int number_;
-};
 
 // How the child is started: default signals, a process group of its own, nothing open but the three
 // standard descriptors.
@@ -101,7 +87,7 @@ class SpawnPlan {
 // One running trial; kills and reaps it in the end whatever happens.
 class Trial {
  public:
-  Trial(pid_t child, Descriptor answer) : child_(child), answer_(std::move(answer)) {}
+  Trial(pid_t child, core::Descriptor answer) : child_(child), answer_(std::move(answer)) {}
   Trial(const Trial&) = delete;
   Trial& operator=(const Trial&) = delete;
   ~Trial() {
@@ -110,7 +96,7 @@ class Trial {
 
   // Waits for the child's end: 0, ETIMEDOUT or another errno value.
   int wait_until(Clock::time_point deadline) {
-    const Descriptor process(static_cast<int>(::syscall(SYS_pidfd_open, child_, 0)));
+    const core::Descriptor process(static_cast<int>(::syscall(SYS_pidfd_open, child_, 0)));
     // Without process descriptors (Valgrind, Linux before 5.3, containers that forbid them) the end
     // is looked for at intervals.
     const bool blind = process.number() < 0;
@@ -166,7 +152,7 @@ class Trial {
   }
 
   pid_t child_;
-  Descriptor answer_;
+  core::Descriptor answer_;
   std::string text_;
 };
 
@@ -231,8 +217,8 @@ core::Result<void> trial_load(const fs::path& server_executable, const fs::path&
   const Clock::time_point deadline = Clock::now() + limit;
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return not_run(server_executable, "pipe", errno);
-  Descriptor reading(ends[0]);
-  Descriptor writing(ends[1]);
+  core::Descriptor reading(ends[0]);
+  core::Descriptor writing(ends[1]);
   if (::fcntl(reading.number(), F_SETFL, O_NONBLOCK) != 0) {
     return not_run(server_executable, "fcntl", errno);
   }

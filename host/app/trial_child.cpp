@@ -18,6 +18,7 @@
 #include "app/trial.hpp"
 #include "app/trial_answer.hpp"
 #include "config/wording.hpp"
+#include "core/descriptor.hpp"
 
 namespace sonicorn::app {
 namespace {
@@ -58,22 +59,13 @@ void end_if_orphaned(int answer) {
   if (::poll(&pipe, 1, 0) == 1 && (pipe.revents & POLLERR) != 0) ::_exit(EXIT_FAILURE);
 }
 
-void write_all(int file, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t done = ::write(file, text.data(), text.size());
-    if (done < 0 && errno == EINTR) continue;
-    if (done <= 0) return;
-    text.remove_prefix(static_cast<std::size_t>(done));
-  }
-}
-
 // What the process needs to know when it ends in the middle of loading.
 int answer_file = -1;
 std::filesystem::path original_file;
 
 [[noreturn]] void end_with(const std::optional<std::string>& failure) {
-  write_all(answer_file,
-            failure ? std::string(trial::kFailed) + *failure : std::string(trial::kLoaded));
+  static_cast<void>(core::write_all(
+      answer_file, failure ? std::string(trial::kFailed) + *failure : std::string(trial::kLoaded)));
   ::_exit(failure ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 

@@ -33,8 +33,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::chrono::milliseconds kPatience{1'500};  // for a thread to tell where it is
-
 bool holds(std::span<const core::AddressRange> code, std::uintptr_t address) {
   return std::any_of(code.begin(), code.end(), [address](const core::AddressRange& range) {
     return address >= range.begin && address < range.end;
@@ -63,7 +61,7 @@ bool can_be_judged(const std::vector<core::Frame>& frames) {
 std::string fault_of_thread(pid_t thread, std::span<const core::AddressRange> code) {
   const std::string name = name_of_thread(thread);
   if (name.empty()) return {};  // it has ended
-  const auto frames = core::backtrace_of(thread, kPatience);
+  const auto frames = core::backtrace_of(thread);
   if (!frames && name_of_thread(thread).empty()) return {};
   const auto runs = [&](const core::Frame& frame) { return holds(code, frame.address); };
   if (frames && std::any_of(frames->begin(), frames->end(), runs)) {
@@ -75,8 +73,8 @@ std::string fault_of_thread(pid_t thread, std::span<const core::AddressRange> co
 
 #ifdef SONICORN_KNOWS_KEYS
 // The destructors of thread-specific data, by key.
-constexpr std::size_t kKeys = PTHREAD_KEYS_MAX;
-std::array<std::atomic<void (*)(void*)>, kKeys> destructors{};
+constexpr std::size_t kMostKeys = PTHREAD_KEYS_MAX;
+std::array<std::atomic<void (*)(void*)>, kMostKeys> destructors{};
 
 bool has_key(std::span<const core::AddressRange> code) {
   return std::any_of(destructors.begin(), destructors.end(), [&](const auto& each) {
@@ -141,7 +139,7 @@ bool is_loaded(const fs::path& file) {
 
 #ifdef SONICORN_KNOWS_KEYS
 void note_key(pthread_key_t key, void (*destructor)(void*)) {
-  if (key < kKeys) destructors[key].store(destructor);
+  if (key < kMostKeys) destructors[key].store(destructor);
 }
 #endif
 

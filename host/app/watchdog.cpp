@@ -11,16 +11,12 @@
 #include "core/backtrace.hpp"
 #include "core/log.hpp"
 #include "core/own_thread.hpp"
+#include "core/time.hpp"
 
 namespace sonicorn::app {
 namespace {
 
 constexpr std::chrono::milliseconds kSampling{250};
-constexpr std::chrono::milliseconds kPatience{1'500};  // for a thread to answer with its backtrace
-
-double seconds(std::chrono::nanoseconds time) {
-  return std::chrono::duration_cast<std::chrono::duration<double>>(time).count();
-}
 
 std::string_view consequence(config::Overrun policy) {
   switch (policy) {
@@ -164,7 +160,7 @@ bool Watchdog::is_borne(const Stuck& stuck) const {
 }
 
 void Watchdog::tell_place(const Call& call) {
-  if (const auto frames = core::backtrace_of(call.thread, kPatience)) {
+  if (const auto frames = core::backtrace_of(call.thread)) {
     for (const std::string& line : core::to_lines(*frames)) {
       core::log::error("app {}: {} is at {}", call.app, call.attribute, line);
     }
@@ -179,7 +175,7 @@ void Watchdog::tell_stuck(const StuckCall& each, Clock::time_point now) {
   core::log::error(
       "app {}: {} holds up {} for {:.1f} s (generation {}, thread {}); the worker is to be "
       "replaced{}{}",
-      call.app, call.attribute, each.stuck.kind, seconds(now - call.begun), call.generation,
+      call.app, call.attribute, each.stuck.kind, core::seconds(now - call.begun), call.generation,
       call.thread, each.stuck.remedy.empty() ? "" : ". ", each.stuck.remedy);
   if (!each.placed) tell_place(call);
   each.stuck.tell(call);
@@ -189,8 +185,8 @@ void Watchdog::tell(const Call& call, Clock::time_point now) {
   if (call.waits) return call.abandon();
   core::log::error(
       "app {}: {} runs for {:.1f} s, longer than its {:.1f} s (generation {}, thread {}); {}",
-      call.app, call.attribute, seconds(now - call.begun), seconds(call.limit), call.generation,
-      call.thread, consequence(call.policy));
+      call.app, call.attribute, core::seconds(now - call.begun), core::seconds(call.limit),
+      call.generation, call.thread, consequence(call.policy));
   tell_place(call);
   if (call.policy == config::Overrun::kill) {
     if (before_killing_) before_killing_(call);

@@ -33,7 +33,7 @@
 namespace sonicorn::cli {
 namespace {
 
-constexpr std::string_view kFooter = R"(Examples:
+constexpr std::string_view kCallExamples = R"(Examples:
   sonicorn call ./hello.so /
   sonicorn call -i ./todo.so POST / -H 'Content-Type: application/json' -d '{"title": "milk"}'
   sonicorn call ./todo.so / --without log
@@ -243,7 +243,7 @@ Command add_call(CLI::App& root) {
   app->add_option("--log-level", flags->log_level, "debug, info, warning or error (default: info)")
       ->type_name("LEVEL")
       ->take_last();
-  app->footer(std::string(kFooter));
+  app->footer(std::string(kCallExamples));
   return {app, [flags] { return call(*flags); }};
 }
 

@@ -19,7 +19,7 @@
 namespace sonicorn::cli {
 namespace {
 
-constexpr std::string_view kFooter = R"(Examples:
+constexpr std::string_view kCheckExamples = R"(Examples:
   sonicorn check ./hello.so
   sonicorn check ./todo.so --settings '{"database": ":memory:"}' --junit > check.xml
   sonicorn check -c sonicorn.toml
@@ -34,7 +34,7 @@ thing that is wrong is one line, FILE:LINE:COLUMN: what; what is allowed.
 
 Exit status: 0 nothing is wrong, 1 something is, 2 the command line is wrong.)";
 
-struct Flags {
+struct CheckFlags {
   std::optional<std::filesystem::path> config;
   std::optional<std::string> app;
   std::optional<int> runs;
@@ -60,7 +60,7 @@ int check_config(const std::filesystem::path& file) {
 }
 
 // Fills in the options; the sentence says what is wrong, and is empty when nothing is.
-std::string read_options(const Flags& flags, conformance::Options& options) {
+std::string read_options(const CheckFlags& flags, conformance::Options& options) {
   constexpr int kMostRuns = 100'000;
   constexpr double kMostSeconds = 3600;
   options.file = *flags.app;
@@ -89,7 +89,7 @@ std::string read_options(const Flags& flags, conformance::Options& options) {
   return {};
 }
 
-int check_app(const Flags& flags) {
+int check_app(const CheckFlags& flags) {
   conformance::Options options;
   if (const std::string fault = read_options(flags, options); !fault.empty()) {
     return usage_error("check", fault);
@@ -107,7 +107,7 @@ int check_app(const Flags& flags) {
   return report.ok() ? kDone : kFailed;
 }
 
-int check(const Flags& flags) {
+int check(const CheckFlags& flags) {
   if (flags.config && flags.app) {
     return usage_error("check", "-c and FILE together: check a configuration or an app");
   }
@@ -128,7 +128,7 @@ int check(const Flags& flags) {
 Command add_check(CLI::App& root) {
   CLI::App* const app =
       root.add_subcommand("check", "Try out all that can go wrong with an app, or a configuration");
-  const auto flags = std::make_shared<Flags>();
+  const auto flags = std::make_shared<CheckFlags>();
   app->add_option("FILE", flags->app, "The app to check, a .so file")->type_name("");
   app->add_option("-c,--config", flags->config, "The TOML file to check instead")
       ->type_name("FILE")
@@ -145,7 +145,7 @@ Command add_check(CLI::App& root) {
       ->take_last();
   app->add_flag("--json", flags->json, "Print a JSON object instead of text");
   app->add_flag("--junit", flags->junit, "Print a JUnit report (XML) instead of text");
-  app->footer(std::string(kFooter));
+  app->footer(std::string(kCheckExamples));
   return {app, [flags] { return check(*flags); }};
 }
 

@@ -10,7 +10,7 @@
 namespace sonicorn::cli {
 namespace {
 
-constexpr std::string_view kFooter = R"(Examples:
+constexpr std::string_view kDevExamples = R"(Examples:
   sonicorn new hello && sonicorn dev hello
   sonicorn dev --bind 127.0.0.1:0
 
@@ -24,13 +24,13 @@ Ctrl-C ends it, with the server and a build that runs.
 
 Exit status: 0 it was stopped, 1 it could not begin, 2 the command line is wrong.)";
 
-struct Arguments {
+struct DevArguments {
   std::string folder = ".";
   std::string bind = "127.0.0.1:8000";
   std::string build_folder;
 };
 
-int develop(const Arguments& arguments) {
+int develop(const DevArguments& arguments) {
   const auto bind = config::parse_bind(arguments.bind);
   if (!bind) return usage_error("dev", bind.error().message);
   if (bind->kind != config::Bind::Kind::tcp) {
@@ -46,7 +46,7 @@ int develop(const Arguments& arguments) {
 Command add_dev(CLI::App& root) {
   CLI::App* const app =
       root.add_subcommand("dev", "Build and serve a project, again after each change");
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<DevArguments>();
   app->add_option("FOLDER", arguments->folder, "The project, with its CMakeLists.txt (default: .)")
       ->type_name("");
   app->add_option("-b,--bind", arguments->bind,
@@ -58,7 +58,7 @@ Command add_dev(CLI::App& root) {
                   "Build in this folder (default: FOLDER/build)")
       ->type_name("PATH")
       ->take_last();
-  app->footer(std::string(kFooter));
+  app->footer(std::string(kDevExamples));
   return {app, [arguments] { return develop(*arguments); }};
 }
 

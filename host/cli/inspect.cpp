@@ -12,7 +12,7 @@
 namespace sonicorn::cli {
 namespace {
 
-constexpr std::string_view kFooter = R"(Examples:
+constexpr std::string_view kInspectExamples = R"(Examples:
   sonicorn inspect ./hello.so
   sonicorn inspect --json ./hello.so | jq .hazards
 
@@ -20,7 +20,7 @@ Runs no code of the file: what it says is read from the ELF image and from the a
 
 Exit status: 0 loadable, 1 not loadable (the reasons are printed), 2 the command line is wrong.)";
 
-struct Arguments {
+struct InspectArguments {
   std::string file;
   bool json = false;
 };
@@ -31,7 +31,7 @@ void print(std::string_view report) {
 
 // A file that cannot be read has no properties, but a program that asked for JSON still gets the
 // object that it expects.
-void print_unreadable(const Arguments& arguments, const std::string& reason) {
+void print_unreadable(const InspectArguments& arguments, const std::string& reason) {
   if (!arguments.json) {
     fmt::print(stderr, "{}\n", reason);
     return;
@@ -43,7 +43,7 @@ void print_unreadable(const Arguments& arguments, const std::string& reason) {
   print(app::to_json(inspection));
 }
 
-int inspect(const Arguments& arguments) {
+int inspect(const InspectArguments& arguments) {
   if (arguments.file.empty()) {
     return usage_error("inspect", "no app: name a .so file, as in \"sonicorn inspect ./hello.so\"");
   }
@@ -63,10 +63,10 @@ int inspect(const Arguments& arguments) {
 Command add_inspect(CLI::App& root) {
   CLI::App* const app =
       root.add_subcommand("inspect", "Say what an app declares and whether it can be loaded");
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<InspectArguments>();
   app->add_option("FILE", arguments->file, "The app, a .so file")->type_name("");
   app->add_flag("--json", arguments->json, "Print a JSON object instead of text");
-  app->footer(std::string(kFooter));
+  app->footer(std::string(kInspectExamples));
   return {app, [arguments] { return inspect(*arguments); }};
 }
 

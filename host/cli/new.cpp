@@ -15,7 +15,7 @@
 namespace sonicorn::cli {
 namespace {
 
-constexpr std::string_view kFooter = R"(Examples:
+constexpr std::string_view kNewExamples = R"(Examples:
   sonicorn new hello && sonicorn dev hello
   sonicorn new hello-c --lang c
 
@@ -24,7 +24,7 @@ The build finds the SDK that belongs to this program; cmake -DSonicorn_DIR=FOLDE
 
 Exit status: 0 it is written, 1 it is not, 2 the command line is wrong.)";
 
-struct Arguments {
+struct NewArguments {
   std::string name;
   std::string language = "cpp";
 };
@@ -54,7 +54,7 @@ void print_next_steps(const dev::Project& project,
       project.name);
 }
 
-int write(const Arguments& arguments) {
+int write(const NewArguments& arguments) {
   if (const std::string fault = dev::fault_of_name(arguments.name); !fault.empty()) {
     return fail(fault);
   }
@@ -81,14 +81,14 @@ int write(const Arguments& arguments) {
 Command add_new(CLI::App& root) {
   CLI::App* const app =
       root.add_subcommand("new", "Write a small project: an app, its test and their build");
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<NewArguments>();
   app->add_option("NAME", arguments->name, "The app's name, and that of the new folder")
       ->required()
       ->type_name("");
   app->add_option("--lang", arguments->language, "c or cpp (default: cpp)")
       ->type_name("LANGUAGE")
       ->take_last();
-  app->footer(std::string(kFooter));
+  app->footer(std::string(kNewExamples));
   return {app, [arguments] { return write(*arguments); }};
 }
 

@@ -19,7 +19,7 @@
 namespace sonicorn::cli {
 namespace {
 
-constexpr std::string_view kFooter = R"(Examples:
+constexpr std::string_view kServeExamples = R"(Examples:
   sonicorn serve ./hello.so
   sonicorn serve /=./site.so /api=./api.so --bind 0.0.0.0:8080 --bind unix:/run/site.sock
   sonicorn serve -c sonicorn.toml --log-level debug
@@ -189,7 +189,7 @@ Command add_serve(CLI::App& root) {
                   "common, combined or json (default: combined)")
       ->type_name("FORMAT")
       ->take_last();
-  app->footer(std::string(kFooter));
+  app->footer(std::string(kServeExamples));
   return {app, [flags] { return serve(*flags); }};
 }
 

@@ -12,12 +12,12 @@
 namespace sonicorn::config {
 namespace {
 
-constexpr std::string_view kUnix = "unix:";
+constexpr std::string_view kUnixPrefix = "unix:";
 // The kernel's structure also holds the zero byte at the end.
 constexpr std::size_t kLongestPath = sizeof(sockaddr_un::sun_path) - 1;
 constexpr std::size_t kLongestHost = 255;
 
-core::Error bad(std::string_view text, std::string_view what) {
+core::Error bad_address(std::string_view text, std::string_view what) {
   return core::host_error(
       "config.bad_bind",
       fmt::format("{}: {}; allowed are HOST:PORT, [IPV6]:PORT and unix:PATH, as in 127.0.0.1:8000",
@@ -43,37 +43,39 @@ bool is_ipv6_character(char c) {
 }
 
 core::Result<Bind> parse_unix(std::string_view text) {
-  const std::string_view path = text.substr(kUnix.size());
-  if (path.empty()) return bad(text, "the path after unix: is missing");
+  const std::string_view path = text.substr(kUnixPrefix.size());
+  if (path.empty()) return bad_address(text, "the path after unix: is missing");
   if (path.size() > kLongestPath) {
-    return bad(text, fmt::format("the path is {} bytes and a socket's may be {}", path.size(),
-                                 kLongestPath));
+    return bad_address(text, fmt::format("the path is {} bytes and a socket's may be {}",
+                                         path.size(), kLongestPath));
   }
-  if (path.find('\0') != std::string_view::npos) return bad(text, "the path holds a zero byte");
+  if (path.find('\0') != std::string_view::npos)
+    return bad_address(text, "the path holds a zero byte");
   return Bind{Bind::Kind::unix_socket, {}, 0, std::string(path)};
 }
 
 core::Result<Bind> parse_tcp(std::string_view text) {
   const std::size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos || text.ends_with(']')) return bad(text, "no port is given");
+  if (colon == std::string_view::npos || text.ends_with(']'))
+    return bad_address(text, "no port is given");
   const auto port = port_from(text.substr(colon + 1));
-  if (!port) return bad(text, "the port is not a number from 0 to 65535");
+  if (!port) return bad_address(text, "the port is not a number from 0 to 65535");
   std::string_view host = text.substr(0, colon);
   if (host.empty()) {
-    return bad(text, "no host is given (0.0.0.0 and [::] stand for every address)");
+    return bad_address(text, "no host is given (0.0.0.0 and [::] stand for every address)");
   }
-  if (host.size() > kLongestHost) return bad(text, "the host is too long");
+  if (host.size() > kLongestHost) return bad_address(text, "the host is too long");
   if (host.front() == '[') {
-    if (host.size() < 3 || host.back() != ']') return bad(text, "a bracket is missing");
+    if (host.size() < 3 || host.back() != ']') return bad_address(text, "a bracket is missing");
     host = host.substr(1, host.size() - 2);
     if (host.find(':') == std::string_view::npos ||
         !std::all_of(host.begin(), host.end(), is_ipv6_character)) {
-      return bad(text, "there is no IPv6 address in the brackets");
+      return bad_address(text, "there is no IPv6 address in the brackets");
     }
   } else if (host.find(':') != std::string_view::npos) {
-    return bad(text, "an IPv6 address needs brackets");
+    return bad_address(text, "an IPv6 address needs brackets");
   } else if (!std::all_of(host.begin(), host.end(), is_host_character)) {
-    return bad(text, "the host is neither an address nor a name");
+    return bad_address(text, "the host is neither an address nor a name");
   }
   return Bind{Bind::Kind::tcp, std::string(host), *port, {}};
 }
@@ -81,8 +83,8 @@ core::Result<Bind> parse_tcp(std::string_view text) {
 }  // namespace
 
 core::Result<Bind> parse_bind(std::string_view text) {
-  if (text.empty()) return bad(text, "the address is empty");
-  return text.starts_with(kUnix) ? parse_unix(text) : parse_tcp(text);
+  if (text.empty()) return bad_address(text, "the address is empty");
+  return text.starts_with(kUnixPrefix) ? parse_unix(text) : parse_tcp(text);
 }
 
 std::string to_string(const Bind& bind) {

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kLongestMount = 1024;
 
-core::Error bad(std::string_view text, std::string_view what) {
+core::Error bad_mount(std::string_view text, std::string_view what) {
   return core::host_error(
       "config.bad_mount",
       fmt::format("mount {}: {}; allowed are \"/\" and prefixes like \"/api/v1\"", in_quotes(text),
@@ -45,14 +45,14 @@ bool is_file(const std::filesystem::path& path) {
 }
 
 core::Result<std::string> normal_mount(std::string_view text) {
-  if (!text.starts_with('/')) return bad(text, "it does not begin with \"/\"");
-  if (text.size() > kLongestMount) return bad(text, "it is longer than 1024 bytes");
-  if (text.find("//") != std::string_view::npos) return bad(text, "it has an empty segment");
+  if (!text.starts_with('/')) return bad_mount(text, "it does not begin with \"/\"");
+  if (text.size() > kLongestMount) return bad_mount(text, "it is longer than 1024 bytes");
+  if (text.find("//") != std::string_view::npos) return bad_mount(text, "it has an empty segment");
   const auto wrong = std::find_if_not(text.begin(), text.end(), is_allowed);
   if (wrong != text.end()) {
-    return bad(text, fmt::format("it holds {}", in_quotes(std::string_view(&*wrong, 1))));
+    return bad_mount(text, fmt::format("it holds {}", in_quotes(std::string_view(&*wrong, 1))));
   }
-  if (has_dot_segment(text)) return bad(text, "it has a segment \".\" or \"..\"");
+  if (has_dot_segment(text)) return bad_mount(text, "it has a segment \".\" or \"..\"");
   if (text.size() > 1 && text.ends_with('/')) text.remove_suffix(1);
   return core::Result<std::string>(boost::system::in_place_value, text);
 }

@@ -14,6 +14,8 @@
 #include <system_error>
 #include <utility>
 
+#include "core/descriptor.hpp"
+
 namespace sonicorn::conformance {
 namespace {
 
@@ -30,35 +32,17 @@ core::Error not_run(const std::filesystem::path& executable, std::string_view st
                   executable.string(), step, std::generic_category().message(error)));
 }
 
-class Descriptor {
- public:
-  explicit Descriptor(int number = -1) : number_(number) {}
-  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(number_, other.number_);
-    return *this;
-  }
-  ~Descriptor() { close(); }
-  int number() const { return number_; }
-  void close() {
-    if (number_ >= 0) ::close(std::exchange(number_, -1));
-  }
-
- private:
-  int number_;
-};
-
 // A pipe of which this process reads without blocking.
 struct Pipe {
-  Descriptor reading;
-  Descriptor writing;
+  core::Descriptor reading;
+  core::Descriptor writing;
 
   // 0 or an errno value.
   int open() {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) return errno;
-    reading = Descriptor(ends[0]);
-    writing = Descriptor(ends[1]);
+    reading = core::Descriptor(ends[0]);
+    writing = core::Descriptor(ends[1]);
     return ::fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0 ? 0 : errno;
   }
 
@@ -118,7 +102,7 @@ class Child {
 
   // False when it was silent for too long.
   bool wait(std::chrono::milliseconds patience) {
-    const Descriptor process(static_cast<int>(::syscall(SYS_pidfd_open, id_, 0)));
+    const core::Descriptor process(static_cast<int>(::syscall(SYS_pidfd_open, id_, 0)));
     // Without process descriptors (Valgrind, containers that forbid them) the end is looked for at
     // intervals.
     const bool blind = process.number() < 0;

@@ -35,7 +35,7 @@ constexpr std::pair<Attribute, Attribute> kPartners[] = {
     {Attribute::on_websocket_close, Attribute::on_websocket_open},
 };
 
-bool contains(const std::vector<std::string>& all, std::string_view id) {
+bool is_among(const std::vector<std::string>& all, std::string_view id) {
   return std::find(all.begin(), all.end(), id) != all.end();
 }
 
@@ -66,8 +66,8 @@ void judge_attributes(const app::Inspection& inspection, std::vector<Finding>& f
   for (const Need& need : kNeeds) {
     if (!inspection.attributes.has(need.attribute)) continue;
     const std::string_view name = app::name_of(need.attribute);
-    if (!contains(inspection.requires_, need.capability) &&
-        !contains(inspection.uses, need.capability)) {
+    if (!is_among(inspection.requires_, need.capability) &&
+        !is_among(inspection.uses, need.capability)) {
       findings.push_back(unexplained(
           fmt::format("it exports {}, which is called only by servers with {}, and its manifest "
                       "names that neither under \"requires\" nor under \"uses\"",

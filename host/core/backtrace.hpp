@@ -41,6 +41,8 @@ int backtrace_signal();
 // SO_RCVTIMEO or SO_SNDTIMEO. So a thread is asked when it is in trouble already, not regularly.
 void install_backtrace_handler();
 
+inline constexpr std::chrono::milliseconds kBacktracePatience{1'500};
+
 // The stack of a thread of this process (kernel id, which may be the caller's own), innermost
 // first, at most 256 frames. The handler must be installed. Waits for the thread's answer, at most
 // `patience`; looking up names then takes some more time, tens of milliseconds for an object with
@@ -49,7 +51,8 @@ void install_backtrace_handler();
 // Errors: core.no_such_thread; core.no_backtrace_handler, when it is not installed or was replaced;
 // core.thread_takes_no_signals, when there is no answer in time: the signal is blocked there, the
 // thread is stopped, or a sanitizer defers signals until the thread's next blocking call.
-Result<std::vector<Frame>> backtrace_of(pid_t thread, std::chrono::milliseconds patience);
+Result<std::vector<Frame>> backtrace_of(pid_t thread,
+                                        std::chrono::milliseconds patience = kBacktracePatience);
 
 // One line a frame, "#0 FUNCTION at SOURCE:LINE (OBJECT+0xOFFSET)", without a line break.
 std::vector<std::string> to_lines(const std::vector<Frame>& frames);

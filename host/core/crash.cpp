@@ -43,7 +43,7 @@ struct Report {
   volatile Stage stage = Stage::looking;
 };
 
-constinit Report report{};
+constinit Report own_report{};
 constinit std::atomic<pid_t> reporter{0};  // the thread, once there is one
 constinit std::atomic<int> report_file{-1};
 constinit std::atomic<pid_t> owner{0};  // the process that installed the handler
@@ -105,32 +105,32 @@ void put_frame(Output& output, std::uintptr_t code) {
 
 // For who runs in no call that the server made: the innermost function that is an app's.
 void place_by_code() {
-  for (std::size_t i = 0; i < report.depth; ++i) {
-    if (!find_code_of_app(report.code[i], report.header.place)) continue;
+  for (std::size_t i = 0; i < own_report.depth; ++i) {
+    if (!find_code_of_app(own_report.code[i], own_report.header.place)) continue;
     constexpr std::string_view kOwnThread = "a thread of its own";
     constexpr std::string_view kNoCall = "its code outside of any call";
     const std::string_view what = has_alternate_stack() ? kNoCall : kOwnThread;
-    std::copy(what.begin(), what.end(), report.header.place.what.begin());
+    std::copy(what.begin(), what.end(), own_report.header.place.what.begin());
     return;
   }
 }
 
 void write_report(bool whole) {
-  report.stage = Stage::writing;
-  if (report.header.place.app[0] == '\0') place_by_code();
+  own_report.stage = Stage::writing;
+  if (own_report.header.place.app[0] == '\0') place_by_code();
   // A reader that is gone must not decide by which signal this process ends.
   std::signal(SIGPIPE, SIG_IGN);
   Output output(report_file.load());
-  output.put(&report.header, sizeof(report.header));
-  for (std::size_t i = 0; i < report.depth; ++i) put_frame(output, report.code[i]);
+  output.put(&own_report.header, sizeof(own_report.header));
+  for (std::size_t i = 0; i < own_report.depth; ++i) put_frame(output, own_report.code[i]);
   const FrameHeader end{0, 0, kEndOfFrames, 0};
   if (whole) output.put(&end, sizeof(end));
   output.flush();
-  report.stage = Stage::done;
+  own_report.stage = Stage::done;
 }
 
 void begin_report(CrashKind kind, pid_t thread) {
-  CrashHeader& header = report.header;
+  CrashHeader& header = own_report.header;
   header.magic = kCrashMagic;
   header.kind = kind;
   header.process = ::getpid();
@@ -171,14 +171,14 @@ void return_from_nowhere(ucontext_t& context) {
 
 void look_at_stack(ucontext_t& context) {
   const std::uintptr_t code = position_of(context).code;
-  if (object_at(code).end != 0) return walk_stack(report.code, report.depth, 1);
+  if (object_at(code).end != 0) return walk_stack(own_report.code, own_report.depth, 1);
   const ucontext_t before = context;
-  report.code[0] = code;
-  report.depth = 1;
+  own_report.code[0] = code;
+  own_report.depth = 1;
   return_from_nowhere(context);
   std::size_t depth = 0;
-  walk_stack({report.code.data() + 1, report.code.size() - 1}, depth, 1);
-  report.depth += depth;
+  walk_stack({own_report.code.data() + 1, own_report.code.size() - 1}, depth, 1);
+  own_report.depth += depth;
   context.uc_mcontext = before.uc_mcontext;
 }
 
@@ -204,7 +204,7 @@ bool become_reporter(pid_t thread) {
 }
 
 void tell_signal(int signal, const siginfo_t& info, const ucontext_t& context) {
-  CrashHeader& header = report.header;
+  CrashHeader& header = own_report.header;
   header.signal = signal;
   header.code = info.si_code;
   if (info.si_code <= 0) {
@@ -223,26 +223,27 @@ void on_fatal_signal(int signal, siginfo_t* info, void* argument) {
   auto& context = *static_cast<ucontext_t*>(argument);
   if (!become_reporter(thread)) {
     // Here again: the stack cannot be walked further, or what was found cannot be told.
-    if (report.stage == Stage::looking) write_report(false);
-    if (report.header.kind == CrashKind::signal) die_by(report.header.signal, report.info);
+    if (own_report.stage == Stage::looking) write_report(false);
+    if (own_report.header.kind == CrashKind::signal)
+      die_by(own_report.header.signal, own_report.info);
     die_by(signal, *info);
   }
-  report.info = *info;
+  own_report.info = *info;
   begin_report(CrashKind::signal, thread);
   tell_signal(signal, *info, context);
   look_at_stack(context);
   write_report(true);
-  die_by(signal, report.info);
+  die_by(signal, own_report.info);
 }
 
-// False when there is nothing to report.
+// False when there is nothing to own_report.
 bool report_exit(CrashKind kind, int status) {
   if (!exit_is_crash.load() || ::getpid() != owner.load()) return false;
   const pid_t thread = this_thread();
   if (!become_reporter(thread)) return true;
-  report.header.status = status;
+  own_report.header.status = status;
   begin_report(kind, thread);
-  walk_stack(report.code, report.depth, 2);
+  walk_stack(own_report.code, own_report.depth, 2);
   write_report(true);
   return true;
 }

@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "core/text.hpp"
+#include "core/time.hpp"
 
 namespace sonicorn::http {
 namespace {
@@ -39,8 +40,6 @@ void append_json_field(std::string& to, std::string_view name, std::string_view 
   fmt::format_to(std::back_inserter(to), ",\"{}\":", name);
   text.empty() ? to.append("null") : (core::append_json(to, text), to);
 }
-
-double seconds(std::chrono::nanoseconds time) { return static_cast<double>(time.count()) / 1e9; }
 
 }  // namespace
 
@@ -78,7 +77,7 @@ void AccessLineFormat::append_more(std::string& to, const AccessEntry& entry) {
   } else {
     fmt::format_to(std::back_inserter(to), " {}", entry.generation);
   }
-  fmt::format_to(std::back_inserter(to), " {:.6f}", seconds(entry.duration));
+  fmt::format_to(std::back_inserter(to), " {:.6f}", core::seconds(entry.duration));
 }
 
 void AccessLineFormat::append_as_json(std::string& to, const AccessEntry& entry) {
@@ -99,7 +98,7 @@ void AccessLineFormat::append_as_json(std::string& to, const AccessEntry& entry)
   } else {
     fmt::format_to(std::back_inserter(to), R"(,"generation":{})", entry.generation);
   }
-  fmt::format_to(std::back_inserter(to), ",\"duration\":{:.6f}}}\n", seconds(entry.duration));
+  fmt::format_to(std::back_inserter(to), ",\"duration\":{:.6f}}}\n", core::seconds(entry.duration));
 }
 
 // "26/Nov/2026:09:30:00 +0100"

@@ -12,8 +12,6 @@ namespace {
 
 sonicorn_string abi(std::string_view text) { return {text.data(), text.size()}; }
 
-std::string_view view_of(const sonicorn_string& text) { return {text.data, text.size}; }
-
 }  // namespace
 
 bool Passage::find_way(const routing::Router& router, std::string_view path, app::App* app) {

@@ -32,8 +32,6 @@ char* put(char* at, std::string_view text) {
   return at + text.size();
 }
 
-std::string_view view_of(const sonicorn_string& text) { return {text.data, text.size}; }
-
 bool is_token(std::string_view text) {
   for (const char c : text) {
     if (!is_token_char(c)) return false;

@@ -13,6 +13,8 @@
 
 namespace sonicorn::http {
 
+inline std::string_view view_of(const sonicorn_string& text) { return {text.data, text.size}; }
+
 // The sending half of HTTP/1.1 connections: answers in, bytes out. One per I/O thread, for the Date
 // that it keeps ready; not thread-safe.
 class ResponseWriter {

@@ -17,43 +17,26 @@
 #include <string_view>
 #include <system_error>
 
+#include "core/descriptor.hpp"
+
 namespace sonicorn::process {
 namespace {
 
 namespace asio = boost::asio;
 
-class Descriptor {
- public:
-  Descriptor() = default;
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  int number() const { return number_; }
-  int release() { return std::exchange(number_, -1); }
-
-  // Takes the descriptor, under a number that is none of the standard ones: they may be free where
-  // the server was started without them. False, with errno, when it cannot.
-  bool take(int number) {
-    if (number < 0) return false;
-    number_ = number;
-    if (number > STDERR_FILENO) return true;
-    number_ = ::fcntl(number, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    const int error = errno;
-    ::close(number);
-    errno = error;
-    return number_ >= 0;
-  }
-
- private:
-  int number_ = -1;
-};
+// The descriptor under a number that is none of the standard ones: they may be free where the
+// server was started without them. None, with errno, when it cannot.
+core::Descriptor above_standard(int number) {
+  core::Descriptor taken(number);
+  if (number < 0 || number > STDERR_FILENO) return taken;
+  return core::Descriptor(::fcntl(number, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+}
 
 // A file without a name that holds `text`. With it a command may read when and what it likes:
 // nobody has to write to it, or gets a SIGPIPE. False, with errno, when it cannot be made.
-bool make_input(std::string_view text, Descriptor& input) {
-  if (!input.take(::memfd_create("input", MFD_CLOEXEC))) return false;
+bool make_input(std::string_view text, core::Descriptor& input) {
+  input = above_standard(::memfd_create("input", MFD_CLOEXEC));
+  if (input.number() < 0) return false;
   while (!text.empty()) {
     const ssize_t done = ::write(input.number(), text.data(), text.size());
     if (done < 0 && errno == EINTR) continue;
@@ -63,12 +46,13 @@ bool make_input(std::string_view text, Descriptor& input) {
   return ::lseek(input.number(), 0, SEEK_SET) == 0;
 }
 
-bool make_pipe(Descriptor& reading, Descriptor& writing) {
+bool make_pipe(core::Descriptor& reading, core::Descriptor& writing) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return false;
-  const bool first = reading.take(ends[0]);
-  const bool second = writing.take(ends[1]);
-  return first && second && ::fcntl(reading.number(), F_SETFL, O_NONBLOCK) == 0;
+  reading = above_standard(ends[0]);
+  writing = above_standard(ends[1]);
+  return reading.number() >= 0 && writing.number() >= 0 &&
+         ::fcntl(reading.number(), F_SETFL, O_NONBLOCK) == 0;
 }
 
 core::Error not_prepared(std::string_view file, int error) {
@@ -108,9 +92,9 @@ class Run : public std::enable_shared_from_this<Run> {
   enum class Got { some, nothing_yet, the_end };
 
   std::optional<core::Error> spawn() {
-    Descriptor input;
-    Descriptor reading;
-    Descriptor writing;
+    core::Descriptor input;
+    core::Descriptor reading;
+    core::Descriptor writing;
     if (!make_input(request_.input, input) || !make_pipe(reading, writing)) {
       return not_prepared(request_.argv.front(), errno);
     }

@@ -10,21 +10,13 @@
 #include <cerrno>
 #include <system_error>
 
+#include "core/descriptor.hpp"
+
 namespace sonicorn::supervisor {
 namespace {
 
 // What every line begins with.
 constexpr std::string_view kFirst = "{\"sequence\":";
-
-bool write_all(int file, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t put = ::write(file, bytes.data(), bytes.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return false;
-    bytes.remove_prefix(static_cast<std::size_t>(put));
-  }
-  return true;
-}
 
 bool read_all(int file, std::uint64_t from, std::string& into) {
   std::size_t got = 0;
@@ -199,8 +191,8 @@ core::Result<void> JournalFile::drop_older(
   const int file =
       ::open(fresh.c_str(), O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (file < 0) return unwritable(errno);
-  if (::flock(file, LOCK_EX | LOCK_NB) != 0 || !write_all(file, carried(stay)) ||
-      !write_all(file, stay) || ::rename(fresh.c_str(), path_.c_str()) != 0) {
+  if (::flock(file, LOCK_EX | LOCK_NB) != 0 || !core::write_all(file, carried(stay)) ||
+      !core::write_all(file, stay) || ::rename(fresh.c_str(), path_.c_str()) != 0) {
     const int error = errno;
     ::close(file);
     ::unlink(fresh.c_str());

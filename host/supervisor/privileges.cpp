@@ -23,7 +23,7 @@
 namespace sonicorn::supervisor {
 namespace {
 
-std::optional<unsigned> number_from(std::string_view text) {
+std::optional<unsigned> id_from(std::string_view text) {
   unsigned number = 0;
   const char* const end = text.data() + text.size();
   const auto [stop, failure] = std::from_chars(text.data(), end, number);
@@ -59,13 +59,13 @@ std::optional<gid_t> find_group(const std::string& name) {
   while (::getgrnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found) == ERANGE) {
     buffer.resize(buffer.size() * 2);
   }
-  if (found == nullptr) return number_from(name);
+  if (found == nullptr) return id_from(name);
   return found->gr_gid;
 }
 
 core::Result<void> find_user_of(const config::Privileges& wanted, Account& account) {
   auto user = find_user(wanted.user.c_str(), 0);
-  const auto number = number_from(wanted.user);
+  const auto number = id_from(wanted.user);
   if (!user && number) user = find_user(nullptr, *number);
   if (user) {
     account = {user->user, user->group, user->name};

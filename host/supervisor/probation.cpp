@@ -16,7 +16,7 @@ using Json = nlohmann::json;
 
 namespace {
 
-constexpr std::chrono::milliseconds kLook{250};
+constexpr std::chrono::milliseconds kProbationLook{250};
 // Of fewer requests the rate of errors says nothing.
 constexpr std::uint64_t kFewRequests = 20;
 
@@ -26,7 +26,7 @@ void Supervisor::watch_probation() {
   const bool any = std::any_of(served_.begin(), served_.end(),
                                [](const Served& each) { return each.on_probation; });
   if (!any || stage_ != Stage::serving) return;
-  probation_timer_.expires_after(kLook);
+  probation_timer_.expires_after(kProbationLook);
   probation_timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error) check_probation();
   });

@@ -18,7 +18,7 @@ namespace {
 using Json = nlohmann::json;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kLook{1'000};
+constexpr milliseconds kWearLook{1'000};
 // The main thread of a worker waits for nobody, but for a processor.
 constexpr milliseconds kLeastPulse{3'000};
 constexpr milliseconds kProgramStart{5'000};
@@ -81,16 +81,17 @@ void Supervisor::look_for_pulse(WorkerProcess& worker) {
   timer->async_wait([this, timer, pid = worker.pid()](const boost::system::error_code& error) {
     if (error) return;
     // Who was stopped himself finds the limit over before he hears of the answer.
-    timer->expires_after(kLook);
+    timer->expires_after(kWearLook);
     timer->async_wait([this, timer, pid](const boost::system::error_code& cancelled) {
       if (!cancelled) end_without_pulse(pid);
     });
   });
-  worker.ask("pulse", {}, limit + 2 * kLook, [this, timer, pid = worker.pid()](const Json& answer) {
-    if (answer.is_null()) return;
-    timer->cancel();
-    if (WorkerProcess* const found = worker_of(pid)) found->end_pulse();
-  });
+  worker.ask("pulse", {}, limit + 2 * kWearLook,
+             [this, timer, pid = worker.pid()](const Json& answer) {
+               if (answer.is_null()) return;
+               timer->cancel();
+               if (WorkerProcess* const found = worker_of(pid)) found->end_pulse();
+             });
 }
 
 void Supervisor::end_without_pulse(pid_t pid) {
@@ -107,7 +108,7 @@ void Supervisor::watch_limits() {
   const config::Workers& limits = config_.workers;
   if (limits.max_requests == 0 && limits.max_lifetime.count() == 0 && limits.max_memory == 0)
     return;
-  limits_timer_.expires_after(kLook);
+  limits_timer_.expires_after(kWearLook);
   limits_timer_.async_wait([this](const boost::system::error_code& error) {
     if (error || stage_ != Stage::serving) return;
     for (const auto& slot : slots_) {

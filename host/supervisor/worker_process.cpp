@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "core/crash_report.hpp"
+#include "core/descriptor.hpp"
 #include "core/log.hpp"
 #include "process/message.hpp"
 
@@ -29,22 +30,6 @@ constexpr std::chrono::milliseconds kSilence{1'000};
 constexpr std::chrono::milliseconds kLeaving{5'000};
 constexpr std::size_t kMostLastWords = 256 * 1024;
 
-// Closes what is not handed on.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
-
 }  // namespace
 
 core::Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(boost::asio::io_context& io,
@@ -53,24 +38,24 @@ core::Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(boost::asio::i
                                                                   Events events) {
   const auto ends = process::make_channel();
   if (!ends) return ends.error();
-  const Descriptor theirs(ends->theirs);
-  Descriptor ours(ends->ours);
+  const core::Descriptor theirs(ends->theirs);
+  core::Descriptor ours(ends->ours);
   std::array<int, 2> pipe{-1, -1};
   if (::pipe2(pipe.data(), O_CLOEXEC) != 0) {
     return core::host_error("host.spawn",
                             fmt::format("a pipe for a worker: {}", std::strerror(errno)));
   }
-  const Descriptor report_out(pipe[1]);
-  Descriptor report_in(pipe[0]);
-  ::fcntl(report_in.get(), F_SETFL, O_NONBLOCK);
+  const core::Descriptor report_out(pipe[1]);
+  core::Descriptor report_in(pipe[0]);
+  ::fcntl(report_in.number(), F_SETFL, O_NONBLOCK);
 
   process::SpawnRequest request;
   request.file = process::own_executable();
   request.argv = {"sonicorn", "worker", fmt::format("{}", setup.index), "--channel",
-                  fmt::format("{}", theirs.get())};
+                  fmt::format("{}", theirs.number())};
   request.inherited = setup.descriptors;
-  request.inherited.push_back(theirs.get());
-  request.inherited.push_back(report_out.get());
+  request.inherited.push_back(theirs.number());
+  request.inherited.push_back(report_out.number());
   const auto pid = children.spawn(request);
   if (!pid) return pid.error();
 
@@ -82,7 +67,7 @@ core::Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(boost::asio::i
   worker->channel_.listen([self](Json said) { self->on_message(std::move(said)); },
                           [self] { self->on_silence(); });
   Json first = setup.start;
-  first["report"] = report_out.get();
+  first["report"] = report_out.number();
   worker->send(message::kStart, std::move(first));
   return core::Result<std::unique_ptr<WorkerProcess>>(boost::system::in_place_value,
                                                       std::move(worker));

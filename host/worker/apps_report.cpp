@@ -16,7 +16,7 @@ namespace {
 using Json = nlohmann::json;
 
 // For the watchdog to give up a call that is overdue.
-constexpr std::chrono::seconds kAfterDeadline{2};
+constexpr std::chrono::seconds kAfterDescription{2};
 
 Json report_of(const app::App& app) {
   const app::Generation& generation = app.current();
@@ -127,7 +127,7 @@ void Apps::describe(std::function<void(Json reports)> done) {
   for (const app::App* const app : started_) reports.push_back(report_of(*app));
   if (started_.empty()) return done(std::move(reports));
   const auto answers = std::make_shared<Answers>(std::move(reports), io_, std::move(done));
-  answers->deadline().expires_after(config_.lifecycle.call_time + kAfterDeadline);
+  answers->deadline().expires_after(config_.lifecycle.call_time + kAfterDescription);
   answers->deadline().async_wait([answers](const boost::system::error_code& error) {
     if (!error) answers->give_up();
   });

@@ -39,7 +39,7 @@ std::string bytes_of(const OneShotRequest& request) {
 }
 
 // For the watchdog, which gives overdue calls up, to say where they are.
-constexpr std::chrono::seconds kAfterDeadline{2};
+constexpr std::chrono::seconds kAfterLimit{2};
 
 // Runs a lifecycle call to its end, or until nothing can be expected any more: the thread may be
 // stuck in the call before.
@@ -48,7 +48,7 @@ app::Outcome wait_for(Clock::time_point deadline, Call call) {
   const auto told = std::make_shared<std::promise<app::Outcome>>();
   call([told](app::Outcome outcome) { told->set_value(std::move(outcome)); });
   std::future<app::Outcome> outcome = told->get_future();
-  if (outcome.wait_until(deadline + kAfterDeadline) == std::future_status::ready) {
+  if (outcome.wait_until(deadline + kAfterLimit) == std::future_status::ready) {
     return outcome.get();
   }
   return {.error = {}, .overdue = true};

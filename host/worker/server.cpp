@@ -26,6 +26,7 @@
 #include "core/backtrace.hpp"
 #include "core/log.hpp"
 #include "core/own_thread.hpp"
+#include "core/time.hpp"
 #include "http/access_log.hpp"
 #include "process/message.hpp"
 
@@ -86,8 +87,6 @@ constexpr std::uint64_t bit(unsigned number) { return std::uint64_t{1} << number
   log::flush(kLastLines);
   ::_exit(status);
 }
-
-double seconds(milliseconds time) { return static_cast<double>(time.count()) / 1000.0; }
 
 std::size_t open_descriptors() {
   std::error_code error;
@@ -240,7 +239,7 @@ void Server::on_stop_signal(int number, bool told) {
   }
   if (!told) {
     log::info("{}: stopping this worker, with {} s of grace for requests in flight",
-              app::signal_name(number), seconds(config_.grace));
+              app::signal_name(number), core::seconds(config_.grace));
   }
   stop({.reason = app::stop_reason_of(number),
         .signal_number = number,
@@ -413,7 +412,7 @@ void Server::end_if_drained() {
 void Server::on_grace_over() {
   if (!apps_drained_) log::warning("the grace is over and not every app has finished draining");
   if (requests_ended_) return drained();
-  log::warning("the grace of {} s is over: cutting {} connection(s)", seconds(config_.grace),
+  log::warning("the grace of {} s is over: cutting {} connection(s)", core::seconds(config_.grace),
                places_.open.load());
   for (const auto& thread : threads_) thread->abort();
   at(Clock::now() + kAfterGrace, Stage::draining, [this] { drained(); });
