@@ -33,9 +33,11 @@ constexpr std::size_t kMostOfApp = 1000;
 constexpr std::string_view kOfServer = "sonicorn_";
 constexpr std::string_view kOfPrometheus = "__";
 
-// What Prometheus' own clients take when nothing is said: seconds, for the time of a request.
-const prometheus::Histogram::BucketBoundaries kBuckets = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
-                                                          0.5,   1,    2.5,   5,    10};
+// What Prometheus' own clients take when nothing is said: seconds, for the time of a request. Made
+// at each use, for a static destructor of an app may ask for a histogram.
+prometheus::Histogram::BucketBoundaries buckets() {
+  return {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
+}
 
 // What a histogram appends to its name.
 constexpr std::array<std::string_view, 3> kOfHistogram = {"_bucket", "_sum", "_count"};
@@ -134,7 +136,7 @@ std::unique_ptr<sonicorn_metric> Metrics::make(std::string_view app, const std::
                                .Name(name)
                                .Help(family.help)
                                .Register(*registry_)
-                               .Add(labels, kBuckets);
+                               .Add(labels, buckets());
   }
   return metric;
 }

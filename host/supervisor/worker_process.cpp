@@ -94,6 +94,18 @@ WorkerProcess::~WorkerProcess() {
   ::close(report_);
 }
 
+// Where the supervisor was not run for a while, the end of the worker and the time are due at once,
+// and a timer whose time has come cannot be cancelled any more.
+template <class Then>
+void WorkerProcess::after(boost::asio::steady_timer& timer, std::chrono::milliseconds time,
+                          Then then) {
+  timer.expires_after(time);
+  timer.async_wait(
+      [alive = std::weak_ptr<void>(alive_), then](const boost::system::error_code& error) {
+        if (!error && !alive.expired()) then();
+      });
+}
+
 std::uint64_t WorkerProcess::resident_bytes() const {
   std::FILE* const file = std::fopen(fmt::format("/proc/{}/statm", pid_).c_str(), "re");
   if (file == nullptr) return 0;
@@ -113,9 +125,8 @@ void WorkerProcess::ask(const char* what, Json more, std::chrono::milliseconds m
                         std::function<void(Json)> done) {
   if (ended_) return boost::asio::post(io_, [done = std::move(done)] { done(nullptr); });
   const std::uint64_t id = next_question_++;
-  auto deadline = std::make_unique<boost::asio::steady_timer>(io_, answer_time_ + more_time);
-  deadline->async_wait([this, id](const boost::system::error_code& error) {
-    if (error) return;
+  auto deadline = std::make_unique<boost::asio::steady_timer>(io_);
+  after(*deadline, answer_time_ + more_time, [this, id] {
     const auto question = questions_.extract(id);
     if (!question.empty()) question.mapped().done(nullptr);
   });
@@ -161,9 +172,8 @@ void WorkerProcess::stop(std::uint32_t reason, int signal, const std::string& te
   // It has not heard of it.
   if (silent_) limit = kSilence;
   if (!first || limit.count() == 0) return;
-  kill_timer_.expires_after(limit);
-  kill_timer_.async_wait([this, limit](const boost::system::error_code& error) {
-    if (error) return;
+  after(kill_timer_, limit, [this, limit] {
+    if (gone_) return;
     core::log::error("worker {} (pid {}) has not ended within {:.1f} s; it is killed", index_, pid_,
                      std::chrono::duration<double>(limit).count());
     abort("it did not end in its time");
@@ -202,11 +212,8 @@ void WorkerProcess::on_end(int wait_status) {
 
 // As long as there is one more within the time.
 void WorkerProcess::await_last_messages() {
-  end_timer_.expires_after(kLastMessages);
-  end_timer_.async_wait([this, before = heard_](const boost::system::error_code& error) {
-    if (error) return;
-    heard_ != before ? await_last_messages() : tell_end();
-  });
+  after(end_timer_, kLastMessages,
+        [this, before = heard_] { heard_ != before ? await_last_messages() : tell_end(); });
 }
 
 void WorkerProcess::on_silence() {
@@ -214,9 +221,8 @@ void WorkerProcess::on_silence() {
   if (end_) return tell_end();
   if (state_ == State::stopping) return;
   // Nobody could tell it anything any more.
-  kill_timer_.expires_after(ends_by_itself_ ? kLeaving : kSilence);
-  kill_timer_.async_wait([this](const boost::system::error_code& error) {
-    if (error || gone_) return;
+  after(kill_timer_, ends_by_itself_ ? kLeaving : kSilence, [this] {
+    if (gone_) return;
     core::log::error("worker {} (pid {}) {}; it is killed", index_, pid_,
                      ends_by_itself_
                          ? "has said that it ends and does not: a static destructor or a handler "

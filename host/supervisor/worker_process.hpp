@@ -133,6 +133,8 @@ class WorkerProcess {
   void on_silence();
   void tell_end();
   std::vector<std::byte> read_last_words() const;
+  template <class Then>
+  void after(boost::asio::steady_timer& timer, std::chrono::milliseconds time, Then then);
 
   boost::asio::io_context& io_;
   process::Children& children_;
@@ -162,6 +164,7 @@ class WorkerProcess {
   std::string epitaph_;
   std::uint64_t next_question_ = 1;
   std::map<std::uint64_t, Question> questions_;
+  std::shared_ptr<void> alive_ = std::make_shared<char>();  // as long as this is
 };
 
 }  // namespace sonicorn::supervisor
