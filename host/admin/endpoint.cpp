@@ -46,20 +46,23 @@ class Endpoint {
   typename Protocol::acceptor& acceptor() { return acceptor_; }
 
   void accept() {
-    acceptor_.async_accept([this](error_code error, typename Protocol::socket socket) {
-      if (error == asio::error::operation_aborted) return;
-      if (!error) {
-        if (make_room()) {
-          connections_.push_back(serve_operator(std::move(socket), control_, scope_));
-        }
-        return accept();
-      }
-      // Out of descriptors, mostly: there may be one in a while.
-      pause_.expires_after(kPause);
-      pause_.async_wait([this](error_code aborted) {
-        if (!aborted) accept();
-      });
-    });
+    // What has happened already cannot be cancelled: a handler may be run when this has gone, at
+    // the stop, and `control_` with it.
+    acceptor_.async_accept(
+        [this, held = control_](error_code error, typename Protocol::socket socket) {
+          if (error == asio::error::operation_aborted || held.expired()) return;
+          if (!error) {
+            if (make_room()) {
+              connections_.push_back(serve_operator(std::move(socket), control_, scope_));
+            }
+            return accept();
+          }
+          // Out of descriptors, mostly: there may be one in a while.
+          pause_.expires_after(kPause);
+          pause_.async_wait([this, held](error_code aborted) {
+            if (!aborted && !held.expired()) accept();
+          });
+        });
   }
 
  private:

@@ -453,6 +453,11 @@ std::string Replacement::close(Work& work, std::string fault) {
 std::string Replacement::return_to_spare(Work& work) {
   app::App& app = *work.existing;
   end_candidate(work);
+  if (work.candidate != nullptr) {
+    return close(work, fmt::format("app {}: no other generation may run beside the one that does "
+                                   "not end",
+                                   app.name()));
+  }
   given_up_ = false;
   std::string fault;
   if (auto generation = app::load_generation(*work.wanted, config_, services_, *work.part.spare,
