@@ -99,10 +99,23 @@ Generation::Generation(Module module, Traits traits, ServerView::Facts facts, Se
   }
 }
 
-Generation::~Generation() {
-  subscriber_.reset();
+Generation::~Generation() { close(); }
+
+// What the app can reach of this object stays, for its static destructors, and for code that is
+// kept though it was closed.
+void Generation::close() {
+  if (!ended_) end(Clock::time_point::max());
   // On its thread, where it was made: that may not have happened yet.
   lifecycle_.post([this] { services_.watchdog.forget(*context_); });
+  lifecycle_.end();
+  module_.close();
+}
+
+void Generation::keep_for_good(std::unique_ptr<Generation> generation) {
+  static std::mutex mutex;
+  static auto* const kept = new std::vector<std::unique_ptr<Generation>>;
+  const std::lock_guard lock(mutex);
+  kept->push_back(std::move(generation));
 }
 
 Unloading Generation::retire(std::unique_ptr<Generation> generation) {
@@ -120,8 +133,7 @@ Unloading Generation::unload(std::unique_ptr<Generation> generation, const Trait
   const std::filesystem::path file = generation->module_.path();
   const std::vector<core::AddressRange> code = generation->module_.code();
   if (std::string why = reason_to_keep(code, traits.threads_before); !why.empty()) {
-    // Its lifecycle thread waits on; the code must stay.
-    [[maybe_unused]] const Generation* const kept = generation.release();
+    keep_for_good(std::move(generation));
     return {false, std::move(why)};
   }
   // Static destructors of the app run on this thread.
@@ -140,12 +152,13 @@ Unloading Generation::unload(std::unique_ptr<Generation> generation, const Trait
     if (services.on_stuck) services.on_stuck(stuck);
   };
   const std::uint64_t watched = services.watchdog.watch(std::move(call));
-  generation.reset();
+  generation->close();
   if (services.watchdog.unwatch(watched)) {
     core::log::warning("app {}: its unloading returned after {:.1f} s", traits.name,
                        core::seconds(Clock::now() - begun));
   }
   if (!is_loaded(file)) return {true, {}};
+  keep_for_good(std::move(generation));
   return {false, traits.pinned_by.empty()
                      ? "thread_local objects of it wait for the end of their threads"
                      : traits.pinned_by};

@@ -74,11 +74,12 @@ class Generation final : private AppServices {
 
   // `services` outlives the generation.
   Generation(Module module, Traits traits, ServerView::Facts facts, Services& services);
-  // Joins the lifecycle thread and unloads the code. REQUIRES: no call under way, not is_stuck(),
-  // and it was shut down or never started.
+  // Joins the lifecycle thread and closes the code, which must go then. REQUIRES: no call under
+  // way, not is_stuck(), and it was shut down or never started.
   ~Generation();
-  // Destroys it, and says what became of its code, which is kept where its unload would be a crash.
-  // Runs static destructors of the app, which may take their time. REQUIRES as above.
+  // The same, and says what became of the code, which is not closed where that would be a crash. As
+  // long as it stays, the generation does, so that it can ask its server. Runs static destructors
+  // of the app, which may take their time. REQUIRES as above.
   static Unloading retire(std::unique_ptr<Generation> generation);
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
@@ -181,6 +182,8 @@ class Generation final : private AppServices {
  private:
   static Unloading unload(std::unique_ptr<Generation> generation, const Traits& traits,
                           Services& services);
+  static void keep_for_good(std::unique_ptr<Generation> generation);
+  void close();
   enum class Joined { no, accepted, refused };
   // Each I/O thread counts its own requests, the others theirs together.
   struct alignas(64) Count {

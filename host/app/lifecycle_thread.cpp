@@ -27,7 +27,10 @@ milliseconds bounded(milliseconds time) {
 LifecycleThread::LifecycleThread(std::string name)
     : name_(std::move(name)), thread_(core::start_own_thread([this] { run(); })) {}
 
-LifecycleThread::~LifecycleThread() {
+LifecycleThread::~LifecycleThread() { end(); }
+
+void LifecycleThread::end() {
+  if (!thread_.joinable()) return;
   stop_timers();
   {
     const std::lock_guard lock(mutex_);
@@ -40,6 +43,7 @@ LifecycleThread::~LifecycleThread() {
 void LifecycleThread::post(std::function<void()> task) {
   {
     const std::lock_guard lock(mutex_);
+    if (ended_) return;
     tasks_.push(std::move(task));
   }
   changed_.notify_one();
@@ -97,6 +101,7 @@ void LifecycleThread::run() {
     if (!tasks_.empty()) {
       run_task(lock);
     } else if (ending_) {
+      ended_ = true;
       return;
     } else if (due_.empty()) {
       changed_.wait(lock);

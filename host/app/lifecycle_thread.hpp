@@ -15,17 +15,18 @@
 namespace sonicorn::app {
 
 // The one thread on which a generation is started, told of events, and shut down. Tasks run in the
-// order given; timers that are due take turns with them, so that neither holds up the other. The
-// destructor lets the queued tasks finish and joins; timers no longer run then. Thread-safe.
+// order given; timers that are due take turns with them, so that neither holds up the other.
+// Thread-safe.
 class LifecycleThread {
  public:
   // `name` is what ps and a debugger show; the kernel keeps its first 15 bytes.
   explicit LifecycleThread(std::string name);
+  // Ends it.
   ~LifecycleThread();
   LifecycleThread(const LifecycleThread&) = delete;
   LifecycleThread& operator=(const LifecycleThread&) = delete;
 
-  // Queues a task, which must not throw.
+  // Queues a task, which must not throw. Once the thread has ended it is dropped.
   void post(std::function<void()> task);
 
   // Runs `task`, which must not throw, after `delay`, then every `period`, or once where that is 0.
@@ -42,6 +43,10 @@ class LifecycleThread {
 
   // Ends all timers, now and for ever; else as cancel_timer().
   void stop_timers();
+
+  // Lets the queued tasks finish and joins the thread; timers no longer run. For one thread at a
+  // time, which is not this one; a second time changes nothing.
+  void end();
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -67,6 +72,7 @@ class LifecycleThread {
   std::uint64_t last_timer_ = 0;
   bool timers_stopped_ = false;
   bool ending_ = false;
+  bool ended_ = false;  // nobody takes tasks any more
   std::thread thread_;
 };
 

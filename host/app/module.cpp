@@ -160,6 +160,8 @@ Module::Module(Module&&) noexcept = default;
 Module& Module::operator=(Module&&) noexcept = default;
 Module::~Module() = default;
 
+void Module::close() noexcept { loaded_.reset(); }
+
 const AttributeTable& Module::attributes() const { return loaded_->attributes; }
 const std::filesystem::path& Module::path() const { return loaded_->path; }
 

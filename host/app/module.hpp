@@ -16,9 +16,8 @@
 
 namespace sonicorn::app {
 
-// The loaded code of one generation, with the functions that it declares. Its destructor runs the
-// app's static destructors and closes the library: nothing of the app may be running or be called
-// after. Movable; reading is thread-safe.
+// The loaded code of one generation, with the functions that it declares. Movable; reading is
+// thread-safe.
 class Module {
  public:
   // Loads `private_copy` with all its symbols bound and none of them visible to others; runs the
@@ -33,9 +32,14 @@ class Module {
 
   Module(Module&&) noexcept;
   Module& operator=(Module&&) noexcept;
+  // Closes it.
   ~Module();
 
-  // Valid as long as the module.
+  // Runs the app's static destructors and closes the library: nothing of the app may be running or
+  // be called after. A second time changes nothing.
+  void close() noexcept;
+
+  // These are valid until it is closed.
   const AttributeTable& attributes() const;
   const std::filesystem::path& path() const;
   // Where the code of the app and of its own libraries is.

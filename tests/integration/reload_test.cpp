@@ -394,6 +394,25 @@ TEST_SUITE("reload") {
     }
   }
 
+  TEST_CASE("replaced code may use its server until it is gone, and when it stays, to the end") {
+    for (const bool stays : {false, true}) {
+      CAPTURE(stays);
+      const Builds builds("speaks_last");
+      Server server({.toml = builds.toml(kQuick, "name = \"app\"\n")});
+      CHECK(body_of(server, stays ? "/?thread" : "/") == "speaks last\n");
+      builds.install("build_two");
+      CHECK(builds.operate({"reload", "app", "--force"}).ending.status == 0);
+      CHECK(logs(server, {stays ? "generation 1 is pinned: thread_local objects of it wait"
+                                : "generation 1 is unloaded"}));
+      const string said =
+          stays ? "app app: the object of a thread has no" : "app app: the static object has no";
+      CHECK((server.log().find(said) == string::npos) == stays);
+      server.process().send_signal(SIGTERM);
+      CHECK(server.ending().status == 0);
+      CHECK(server.log().find(said) != string::npos);
+    }
+  }
+
   TEST_CASE("a thread that was left behind is found when its code is kept by nobody else") {
     // Sanitizers keep a thread from answering.
     if (has_sanitizer()) return;

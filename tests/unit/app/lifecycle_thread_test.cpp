@@ -300,6 +300,20 @@ TEST_SUITE("app.lifecycle_thread") {
     CHECK(late == 0);
   }
 
+  TEST_CASE("a thread that has ended takes no tasks and no timers, and ends once") {
+    LifecycleThread thread("tasks");
+    int runs = 0;
+    thread.post([&] { ++runs; });
+    thread.end();
+    CHECK(runs == 1);
+    const auto held = std::make_shared<int>(0);
+    thread.post([&runs, held] { ++runs; });
+    CHECK(held.use_count() == 1);
+    CHECK(thread.start_timer(0ms, 0ms, [&] { ++runs; }) == 0);
+    thread.end();
+    CHECK(runs == 1);
+  }
+
   TEST_CASE("threads start and cancel timers at once") {
     LifecycleThread thread("timers");
     std::atomic<int> runs{0};
