@@ -5,11 +5,9 @@
 
 namespace sonicorn::routing {
 
-bool Router::add(app::App& app) {
+void Router::add(app::App& app) {
   const app::Generation& generation = app.current();
   if (generation.handles_requests()) {
-    const auto same = [&](const app::App* other) { return other->mount() == app.mount(); };
-    if (std::any_of(apps_.begin(), apps_.end(), same)) return false;
     const auto shorter = [&](const app::App* other) {
       return other->mount().size() < app.mount().size();
     };
@@ -18,7 +16,12 @@ bool Router::add(app::App& app) {
   if (generation.filters_requests()) filters_.push_back(&app);
   follows_ =
       follows_ || generation.filters_requests() || generation.attributes().on_disconnect != nullptr;
-  return true;
+}
+
+const app::App* Router::handler_at(std::string_view mount) const {
+  const auto has_it = [&](const app::App* app) { return app->mount() == mount; };
+  const auto found = std::find_if(apps_.begin(), apps_.end(), has_it);
+  return found == apps_.end() ? nullptr : *found;
 }
 
 void Router::remove(const app::App& app) {

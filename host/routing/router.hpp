@@ -25,8 +25,11 @@ struct Closed {
 class Router {
  public:
   // Mounts `app`, which outlives the router: as a handler, as a filter, as both, as what it
-  // declares. False when another handler has its mount already.
-  bool add(app::App& app);
+  // declares. REQUIRES: no other handler has its mount (handler_at).
+  void add(app::App& app);
+
+  // The handler that has this mount ("" or "/prefix"), or null.
+  const app::App* handler_at(std::string_view mount) const;
 
   // Unmounts `app`, when it is mounted.
   void remove(const app::App& app);

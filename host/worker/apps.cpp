@@ -60,32 +60,30 @@ bool Apps::is_quarantined(const config::App& wanted, const app::Inspection& insp
   return true;
 }
 
-bool Apps::load_one(const Wanted& each) {
+// Tells that first, for code that is loaded is not always one that can be unloaded.
+core::Result<std::unique_ptr<app::Generation>> Apps::load_for_mount(const Wanted& each) {
   const config::App& wanted = config_.apps.at(each.index);
-  std::vector<core::Error> reasons;
-  std::unique_ptr<app::App> app;
-  if (auto generation =
-          app::load_generation(wanted, config_, services_, each.build, each.generation)) {
-    app = app::make_app(wanted, config_, each.build, std::move(*generation));
-  } else {
-    reasons.push_back(generation.error());
-  }
-  if (app != nullptr && !router_->add(*app)) {
-    reasons.push_back(core::host_error(
+  const app::App* const other = router_->handler_at(app::mount_of(wanted));
+  if (other != nullptr && each.build.inspection.attributes.has(app::Attribute::on_request)) {
+    return core::host_error(
         "config.mount_taken",
         fmt::format("{} is taken by {}: give each app its own mount (/one=FILE /two=FILE)",
-                    wanted.mount, router_->find(wanted.mount)->file().string())));
-    app.reset();
+                    wanted.mount, other->file().string()));
   }
-  for (const core::Error& reason : reasons) {
+  return app::load_generation(wanted, config_, services_, each.build, each.generation);
+}
+
+bool Apps::load_one(const Wanted& each) {
+  const config::App& wanted = config_.apps.at(each.index);
+  auto generation = load_for_mount(each);
+  if (!generation) {
     log::error("{}{}refused: {}", wanted.where, wanted.where.empty() ? "" : ": ",
-               app::with_path(wanted.file, reason.message));
-  }
-  if (app == nullptr) {
+               app::with_path(wanted.file, generation.error().message));
     if (failed_.empty()) failed_ = app::name_of(wanted, each.build.inspection);
     return false;
   }
-  apps_.push_back(std::move(app));
+  apps_.push_back(app::make_app(wanted, config_, each.build, std::move(*generation)));
+  router_->add(*apps_.back());
   return true;
 }
 

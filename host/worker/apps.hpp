@@ -131,6 +131,7 @@ class Apps {
 
   bool all_ended() const { return ending_.empty() && unloading_.empty(); }
 
+  core::Result<std::unique_ptr<app::Generation>> load_for_mount(const Wanted& wanted);
   bool load_one(const Wanted& wanted);
   bool is_quarantined(const config::App& wanted, const app::Inspection& inspection);
   bool start_one(app::App& app);

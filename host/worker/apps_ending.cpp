@@ -38,10 +38,7 @@ struct Apps::Unloading {
 
 void Apps::route() {
   auto fresh = std::make_unique<routing::Router>();
-  for (app::App* const app : started_) {
-    // Whose mount is taken was found out before.
-    static_cast<void>(fresh->add(*app));
-  }
+  for (app::App* const app : started_) fresh->add(*app);
   for (const routing::Closed& closed : closed_) fresh->close(closed);
   if (!config_.health_path.empty()) fresh->keep_for_health(config_.health_path);
   const std::shared_ptr<routing::Router> before = std::exchange(router_, std::move(fresh));

@@ -148,6 +148,17 @@ TEST_SUITE("refuse") {
     CHECK(outcome.errors.find("missing_symbol.so") != string::npos);
   }
 
+  TEST_CASE("of two handlers on one mount the second is refused, by the name of the first") {
+    const TemporaryFolder folder;
+    const Outcome outcome = run_sonicorn(
+        {"serve", "-c",
+         configuration(folder, app_entry("/a", "echo") + app_entry("/a", "echo_pool"))});
+    CHECK(outcome.ending.status == 1);
+    CHECK_MESSAGE(outcome.errors.find("refused") != string::npos, outcome.errors);
+    CHECK_MESSAGE(outcome.errors.find("/a is taken by") != string::npos, outcome.errors);
+    CHECK(outcome.errors.find("echo.so: give each app its own mount") != string::npos);
+  }
+
   TEST_CASE("with --skip-broken the others are served") {
     for (const char* broken : {"missing_symbol", "constructor_crashes", "constructor_hangs",
                                "constructor_exits", "start_fails", "wrong_major"}) {
