@@ -216,8 +216,9 @@ OneShotResult run_once(const config::App& wanted, const config::Config& config,
   }
   app::Offer offer = app::Offer::of_call();
   for (const std::string& name : config.without) static_cast<void>(offer.withhold(name));
-  // Both stay when a thread of the app does.
-  auto services = std::make_unique<app::Services>(std::move(offer), config);
+  // It and the app stay until the process ends, as in a worker: so may threads of the app, and its
+  // static destructors run at the end.
+  static auto* const services = new app::Services(std::move(offer), config);
   services->stop_reasons = std::uint64_t{1} << SONICORN_REASON_CALL_ENDED;
   services->shutdown_not_on = SONICORN_SHUTDOWN_NOT_ON_KILL | SONICORN_SHUTDOWN_NOT_ON_CRASH |
                               SONICORN_SHUTDOWN_NOT_ON_STUCK_REQUEST |
@@ -227,19 +228,14 @@ OneShotResult run_once(const config::App& wanted, const config::Config& config,
     result.reasons = std::move(loaded.reasons);
     return result;
   }
-  auto one_shot = std::make_unique<OneShot>(std::move(loaded.app), *services, config.grace);
-  const bool started = one_shot->start();
-  if (started) {
+  static auto* const one_shot = new OneShot(std::move(loaded.app), *services, config.grace);
+  if (one_shot->start()) {
     one_shot->answer(parsed, result);
   } else {
     result.reasons.push_back(core::app_error("app.start_failed", "the app did not start"));
   }
   if (!one_shot->end()) result.clean = false;
   result.stuck = one_shot->is_stuck();
-  if (result.stuck) {
-    static_cast<void>(one_shot.release());
-    static_cast<void>(services.release());
-  }
   return result;
 }
 

@@ -169,6 +169,15 @@ TEST_SUITE("call") {
     CHECK(run_sonicorn({"call", "/nowhere.so", "/"}).ending.status == 1);
   }
 
+  TEST_CASE("code of the app that goes on after a call does no harm") {
+    for (const auto& [name, body] :
+         {std::pair{"speaks_last", "speaks last\n"}, std::pair{"leaves_busy_thread", "busy\n"}}) {
+      const Outcome outcome = run_sonicorn({"call", fixture(name).string(), "/?thread"});
+      CHECK_MESSAGE(outcome.ending.status == 0, outcome.errors);
+      CHECK(outcome.output == body);
+    }
+  }
+
   TEST_CASE("a background thread of the app ends with the call") {
     const Contract contract;
     string settings = contract.settings_json("app");

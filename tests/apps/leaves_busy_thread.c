@@ -1,0 +1,31 @@
+/* Its start makes a thread that runs its code as long as the process lives. */
+#include <pthread.h>
+
+#include "fixture.h"
+
+SONICORN_ABI_MARK;
+
+static volatile unsigned turns;
+
+static void* turn(void* argument) {
+  (void)argument;
+  for (;;) ++turns;
+  return NULL;
+}
+
+int32_t sonicorn_start(const sonicorn_context* context, void** state) {
+  (void)state;
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, turn, NULL) != 0) return sonicorn_fail(context, "no thread");
+  pthread_detach(thread);
+  return SONICORN_OK;
+}
+
+int32_t sonicorn_on_request(const sonicorn_context* context, void* state,
+                            const sonicorn_request* request, sonicorn_response* response) {
+  (void)context;
+  (void)state;
+  (void)request;
+  response->body = SONICORN_STRING("busy\n");
+  return SONICORN_OK;
+}
