@@ -51,7 +51,7 @@ constexpr milliseconds kNotice{1'000};
 constexpr milliseconds kAfterGrace{200};
 // For a slow reader of the log.
 constexpr milliseconds kLastLines{100};
-// For the supervisor to hear who ended the process.
+// For the supervisor to hear what is said last, as who ended the process.
 constexpr milliseconds kLastWord{500};
 // For the watchdog to say where an overdue shutdown is.
 constexpr milliseconds kAfterDeadline{2'000};
@@ -127,8 +127,10 @@ int Server::run() {
   starter_ = core::start_own_thread([this] { bring_up(); });
   io_.run();
   // What was said last is with the supervisor before this process ends, and then that it said all.
+  // An app that asks for something again and again does not hold it up.
   io_.restart();
-  io_.poll();
+  const auto last = Clock::now() + kLastWord;
+  while (io_.poll_one() > 0 && Clock::now() < last) continue;
   channel_.reset();
   if (unclean_ || apps_->any_stuck()) end_at_once(1);
   if (starter_.joinable()) starter_.join();
