@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <sstream>
@@ -69,6 +70,7 @@ class NotifySocket {
     for (;;) {
       std::array<char, 4096> buffer;
       const ssize_t size = ::recv(fd_, buffer.data(), buffer.size(), 0);
+      if (size < 0 && errno == EINTR) continue;
       if (size < 0) throw std::runtime_error("systemd was not told " + text);
       const string message(buffer.data(), static_cast<std::size_t>(size));
       if (message.find(text) != string::npos) return message;

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <map>
 #include <set>
@@ -32,8 +33,10 @@ class Output {
     ::close(std::exchange(ends_[1], -1));
     std::string text;
     char buffer[4096];
-    for (ssize_t got; (got = ::read(ends_[0], buffer, sizeof buffer)) > 0;) {
-      text.append(buffer, static_cast<std::size_t>(got));
+    // The end of a child is a signal, which interrupts this.
+    for (ssize_t got;
+         (got = ::read(ends_[0], buffer, sizeof buffer)) > 0 || (got < 0 && errno == EINTR);) {
+      if (got > 0) text.append(buffer, static_cast<std::size_t>(got));
     }
     return text;
   }
