@@ -95,7 +95,7 @@ class OneShot {
     if (follows) passage.finish(context, request, "");
   }
 
-  // False when something of the app could not be ended.
+  // Once, at last. False when something of the app could not be ended.
   bool end() {
     app::Generation& generation = app_->current();
     app::Occasion why{.reason = SONICORN_REASON_CALL_ENDED,
@@ -118,6 +118,7 @@ class OneShot {
     const app::Outcome ended =
         wait_for(why.deadline, [&](auto done) { generation.shutdown(why, std::move(done)); });
     is_stuck_ = ended.overdue || generation.is_stuck();
+    if (!is_stuck_) static_cast<void>(app::Generation::retire(app_->switch_to(nullptr)));
     return clean && ended.ok() && !is_stuck_;
   }
 
@@ -216,8 +217,7 @@ OneShotResult run_once(const config::App& wanted, const config::Config& config,
   }
   app::Offer offer = app::Offer::of_call();
   for (const std::string& name : config.without) static_cast<void>(offer.withhold(name));
-  // It and the app stay until the process ends, as in a worker: so may threads of the app, and its
-  // static destructors run at the end.
+  // It and the app stay until the process ends, for code of the app may.
   static auto* const services = new app::Services(std::move(offer), config);
   services->stop_reasons = std::uint64_t{1} << SONICORN_REASON_CALL_ENDED;
   services->shutdown_not_on = SONICORN_SHUTDOWN_NOT_ON_KILL | SONICORN_SHUTDOWN_NOT_ON_CRASH |

@@ -27,8 +27,8 @@ struct OneShotResult {
 
 // Takes one request through one app without any socket: start, pre_request, on_request,
 // post_request, drain, shutdown, thread_start and thread_exit around the request. The app is
-// offered what this can keep (app::Offer::of_call) less config.without. Its code stays loaded.
-// Blocks, on this thread; what fails on the way is logged. Once in a process.
+// offered what this can keep (app::Offer::of_call) less config.without. Blocks, on this thread;
+// what fails on the way is logged. Once in a process.
 OneShotResult run_once(const config::App& app, const config::Config& config,
                        const OneShotRequest& request);
 
