@@ -30,6 +30,7 @@ struct Entry {
   std::atomic<std::uintptr_t> begin{0};
   std::atomic<std::uintptr_t> end{0};  // 0: the entry is free; written last
   PlaceRecord place{};
+  const CodeOfApp* owner = nullptr;  // for those who write
 };
 
 constexpr std::size_t kEntries = 1024;
@@ -65,12 +66,21 @@ AddressRange object_at(std::uintptr_t address) {
 CodeOfApp::CodeOfApp(std::span<const AddressRange> ranges, const Place& place) {
   const std::lock_guard lock(entries_mutex);
   for (const AddressRange& range : ranges) {
+    // Code that was there has gone, unnoticed.
+    for (Entry& entry : entries) {
+      if (entry.begin.load(std::memory_order_relaxed) < range.end &&
+          range.begin < entry.end.load(std::memory_order_relaxed)) {
+        entry.end.store(0, std::memory_order_release);
+        entry.owner = nullptr;
+      }
+    }
     const auto free = std::find_if(std::begin(entries), std::end(entries), [](const Entry& entry) {
       return entry.end.load(std::memory_order_relaxed) == 0;
     });
     if (free == std::end(entries) || range.end == 0) continue;
     const auto index = static_cast<std::size_t>(free - std::begin(entries));
     entries_.push_back(index);
+    free->owner = this;
     store(place, free->place);
     free->begin.store(range.begin, std::memory_order_relaxed);
     free->end.store(range.end, std::memory_order_release);
@@ -82,7 +92,9 @@ CodeOfApp::CodeOfApp(std::span<const AddressRange> ranges, const Place& place) {
 
 CodeOfApp::~CodeOfApp() {
   const std::lock_guard lock(entries_mutex);
-  for (const std::size_t index : entries_) entries[index].end.store(0, std::memory_order_release);
+  for (const std::size_t index : entries_) {
+    if (entries[index].owner == this) entries[index].end.store(0, std::memory_order_release);
+  }
 }
 
 bool find_code_of_app(std::uintptr_t address, PlaceRecord& place) {

@@ -54,8 +54,9 @@ struct AddressRange {
 // Async-signal-safe.
 AddressRange object_at(std::uintptr_t address);
 
-// Says that code belongs to an app, as long as this lives: that finds the app for a thread that it
-// has started itself. There is room for 1,024 objects; more are not found. Thread-safe.
+// Says that code belongs to an app, as long as this lives or until other code is at its addresses:
+// that finds the app for a thread that it has started itself. There is room for 1,024 objects; more
+// are not found. Thread-safe.
 class CodeOfApp {
  public:
   // `place.what` is of no concern; the texts are copied.

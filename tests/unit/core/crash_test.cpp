@@ -11,6 +11,8 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -373,7 +375,10 @@ TEST_CASE("code that belongs to an app is told as the app's, as long as it is re
       const AddressRange range = object_at(reinterpret_cast<std::uintptr_t>(&base_of_this_program));
       const CodeOfApp nothing({}, {"nothing", "", 1, ""});
       { const CodeOfApp before({&range, 1}, {"before", "", 1, ""}); }
+      // Code that goes without a word, and its end after other code has come in its place.
+      std::optional<CodeOfApp> gone(std::in_place, std::span(&range, 1), Place{"gone", "", 1, ""});
       const CodeOfApp code({&range, registered ? std::size_t{1} : 0}, {"hello", "0a", 7, ""});
+      gone.reset();
       if (!on_own_thread) ends::by_null();
       std::thread(ends::by_null).join();
     });
