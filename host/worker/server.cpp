@@ -127,7 +127,8 @@ int Server::run() {
   starter_ = core::start_own_thread([this] { bring_up(); });
   io_.run();
   // What was said last is with the supervisor before this process ends, and then that it said all.
-  // An app that asks for something again and again does not hold it up.
+  // An app that asks for something again and again, which is not passed on now, does not hold it
+  // up.
   io_.restart();
   const auto last = Clock::now() + kLastWord;
   while (io_.poll_one() > 0 && Clock::now() < last) continue;

@@ -144,7 +144,9 @@ void Server::on_ask(const Json& message) {
   answer(id, "this question is not known");
 }
 
+// After the last word of this server nothing is said any more, here and below.
 void Server::tell_life(const app::LifeEvent& event) {
+  if (stage_ == Stage::done) return;
   if (!event.begins) return say(message::kLife, {{"key", event.key}, {"result", event.result}});
   say(message::kLife, {{"key", event.key},
                        {"app", event.app},
@@ -154,6 +156,7 @@ void Server::tell_life(const app::LifeEvent& event) {
 }
 
 void Server::on_control(const app::ControlRequest& request) {
+  if (stage_ == Stage::done) return;
   log::info("app {}: asks the server to {}{}{}", request.app,
             request.action == SONICORN_CONTROL_RELOAD  ? "reload its settings"
             : request.action == SONICORN_CONTROL_DRAIN ? "drain it"
