@@ -74,12 +74,12 @@ class Generation final : private AppServices {
 
   // `services` outlives the generation.
   Generation(Module module, Traits traits, ServerView::Facts facts, Services& services);
-  // Joins the lifecycle thread and closes the code, which must go then. REQUIRES: no call under
-  // way, not is_stuck(), and it was shut down or never started.
+  // Joins the lifecycle thread and closes the code; where that may stay loaded, retire() is the
+  // way. REQUIRES: no call under way, not is_stuck(), and it was shut down or never started.
   ~Generation();
-  // The same, and says what became of the code, which is not closed where that would be a crash. As
-  // long as it stays, the generation does, so that it can ask its server. Runs static destructors
-  // of the app, which may take their time. REQUIRES as above.
+  // The same, and says what became of the code, which is not closed where that would be a crash.
+  // Where it stays, the generation does, for good: its code may still ask the server. Runs static
+  // destructors of the app, which may take their time. REQUIRES as above.
   static Unloading retire(std::unique_ptr<Generation> generation);
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;

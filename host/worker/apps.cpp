@@ -60,7 +60,7 @@ bool Apps::is_quarantined(const config::App& wanted, const app::Inspection& insp
   return true;
 }
 
-// Tells that first, for code that is loaded is not always one that can be unloaded.
+// A mount that is taken is found out before the load, for not all code can be unloaded.
 core::Result<std::unique_ptr<app::Generation>> Apps::load_for_mount(const Wanted& each) {
   const config::App& wanted = config_.apps.at(each.index);
   const app::App* const other = router_->handler_at(app::mount_of(wanted));

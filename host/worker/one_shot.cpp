@@ -217,7 +217,7 @@ OneShotResult run_once(const config::App& wanted, const config::Config& config,
   }
   app::Offer offer = app::Offer::of_call();
   for (const std::string& name : config.without) static_cast<void>(offer.withhold(name));
-  // It and the app stay until the process ends, for code of the app may.
+  // It and what is left of the app stay until the process ends, for code of the app may.
   static auto* const services = new app::Services(std::move(offer), config);
   services->stop_reasons = std::uint64_t{1} << SONICORN_REASON_CALL_ENDED;
   services->shutdown_not_on = SONICORN_SHUTDOWN_NOT_ON_KILL | SONICORN_SHUTDOWN_NOT_ON_CRASH |

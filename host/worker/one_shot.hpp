@@ -22,7 +22,8 @@ struct OneShotResult {
   std::string head;                  // status line and fields, as they would be sent
   std::string body;
   bool clean = false;  // the app answered by itself, and everything of it ended as it should
-  bool stuck = false;  // code of it still runs: the process must end by _Exit
+  // A call, or a thread that the server made for it, did not return: the process must end by _Exit.
+  bool stuck = false;
 };
 
 // Takes one request through one app without any socket: start, pre_request, on_request,

@@ -1,5 +1,7 @@
-/* Its start makes a thread that runs its code as long as the process lives. */
+/* Its start makes a thread that runs its code, from before start returns, as long as the process
+   lives. */
 #include <pthread.h>
+#include <sched.h>
 
 #include "fixture.h"
 
@@ -18,6 +20,7 @@ int32_t sonicorn_start(const sonicorn_context* context, void** state) {
   pthread_t thread;
   if (pthread_create(&thread, NULL, turn, NULL) != 0) return sonicorn_fail(context, "no thread");
   pthread_detach(thread);
+  while (turns == 0) sched_yield();
   return SONICORN_OK;
 }
 
