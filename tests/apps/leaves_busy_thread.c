@@ -23,12 +23,3 @@ int32_t sonicorn_start(const sonicorn_context* context, void** state) {
   while (turns == 0) sched_yield();
   return SONICORN_OK;
 }
-
-int32_t sonicorn_on_request(const sonicorn_context* context, void* state,
-                            const sonicorn_request* request, sonicorn_response* response) {
-  (void)context;
-  (void)state;
-  (void)request;
-  response->body = SONICORN_STRING("busy\n");
-  return SONICORN_OK;
-}

@@ -172,7 +172,6 @@ TEST_SUITE("call") {
   TEST_CASE("code of the app that goes on after a call does no harm") {
     const Outcome busy = run_sonicorn({"call", fixture("leaves_busy_thread").string(), "/"});
     CHECK_MESSAGE(busy.ending.status == 0, busy.errors);
-    CHECK(busy.output == "busy\n");
     const Outcome spoke = run_sonicorn({"call", fixture("speaks_last").string(), "/?thread"});
     CHECK_MESSAGE(spoke.ending.status == 0, spoke.errors);
     CHECK(spoke.output == "speaks last\n");

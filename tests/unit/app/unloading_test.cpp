@@ -56,7 +56,7 @@ std::string reason(const Loaded& loaded) {
 }
 
 // Until the process ends, as what has a reason to be kept.
-void keep(Loaded& loaded) {
+[[maybe_unused]] void keep(Loaded& loaded) {
   static auto* const kept = new std::vector<Module>();
   kept->push_back(*std::move(loaded.module));
 }
